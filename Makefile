@@ -1,0 +1,55 @@
+# Everything runs in a local environment, .venv, that every target builds first.
+#   make demo | make test | make test-slow | make check | make bench NAME=...
+#   make setup TORCH=gpu      the default PyTorch build (CUDA on Linux) instead of the CPU one
+
+PYTHON ?= python3
+TORCH ?= cpu
+TORCH_VERSION := 2.13.0
+BIN := .venv/bin
+# No test, demo or check may wait for a model hub.
+OFFLINE := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=true
+
+.PHONY: setup demo test test-slow lint check format bench clean
+
+setup: .venv/.complete-$(TORCH)
+
+.venv/.complete-$(TORCH): pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 10) else "isoglot needs Python 3.10 or newer, this is %d.%d; try: make setup PYTHON=python3.11" % v[:2])'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+ifeq ($(TORCH),gpu)
+	$(BIN)/python -m pip install --quiet torch==$(TORCH_VERSION)
+else
+	# A local or mirrored CPU build if pip knows one, else the one PyTorch publishes.
+	$(BIN)/python -m pip install --quiet torch==$(TORCH_VERSION)+cpu 2>/dev/null || \
+	$(BIN)/python -m pip install --quiet torch==$(TORCH_VERSION) --index-url https://download.pytorch.org/whl/cpu
+endif
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(OFFLINE) $(BIN)/isoglot demo
+
+test: setup
+	$(OFFLINE) $(BIN)/python -m pytest
+
+test-slow: setup
+	$(OFFLINE) $(BIN)/python -m pytest -m slow --timeout 1800
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+# The import direction is one of the tests.
+check: lint test
+
+format: setup
+	$(BIN)/ruff check --fix --exit-zero .
+	$(BIN)/ruff format .
+
+bench: setup
+	$(OFFLINE) $(BIN)/python -m benchmarks.$(NAME)
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""The plan of training batches: pure functions of (seed, index). No torch."""

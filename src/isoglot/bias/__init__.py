@@ -1,0 +1,1 @@
+"""Language bias: what a multilingual ranking does to parallel passages. No torch."""

@@ -1,0 +1,1 @@
+"""Configuration: strict YAML loading and the schemas of every command."""

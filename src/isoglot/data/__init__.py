@@ -1,0 +1,1 @@
+"""Texts and judgments: file formats, collections, parallel groups, benchmarks, downloads. No torch."""

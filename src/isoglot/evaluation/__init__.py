@@ -1,0 +1,1 @@
+"""Ranks, measures and settings from one pass over the scores. No torch."""

@@ -1,0 +1,1 @@
+"""Encoders: loading any of them, building static ones."""

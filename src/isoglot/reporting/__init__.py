@@ -1,0 +1,1 @@
+"""Tables of results beside the published ones. No torch."""

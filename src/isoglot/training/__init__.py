@@ -1,0 +1,1 @@
+"""Losses and the trainer that feeds planned batches to sentence-transformers."""
