@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from isoglot.config.presets import PRESETS
 from isoglot.errors import ConfigError, IsoglotError, did_you_mean
 
 __all__ = ["StrictModel", "load_config", "parse_config"]
@@ -30,12 +31,16 @@ ConfigT = TypeVar("ConfigT", bound=StrictModel)
 def load_config(schema: type[ConfigT], path: Path | None, overrides: Iterable[str] = ()) -> ConfigT:
     """Read a YAML file, apply ``a.b=c`` overrides and validate.
 
+    A key ``preset: NAME`` fills in that preset's values wherever the file has none.
+
     Raises:
         ConfigError: If the file cannot be read, is not YAML, or does not fit the schema.
     """
     values: dict[str, Any] = {} if path is None else _read_yaml(path)
     for override in overrides:
         _apply_override(values, override)
+    if (preset := values.pop("preset", None)) is not None:
+        values = _merged(_preset(preset), values)
     return parse_config(schema, values, where=str(path) if path else "config")
 
 
@@ -54,6 +59,27 @@ def parse_config(
         raise ConfigError(f"{where}: {faults}") from None
     except IsoglotError as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+def _preset(name: object) -> Mapping[str, Any]:
+    if not isinstance(name, str) or name not in PRESETS:
+        raise ConfigError(
+            f"preset: unknown preset {name!r}; allowed: {', '.join(PRESETS)}"
+            f"{did_you_mean(str(name), PRESETS)}"
+        )
+    return PRESETS[name]
+
+
+def _merged(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` overlaid with ``values``, section by section."""
+    merged = dict(base)
+    for key, value in values.items():
+        below = merged.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merged(below, value)
+        else:
+            merged[key] = value
+    return merged
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -120,7 +146,7 @@ def _describe(schema: type[BaseModel], fault: Any) -> str:  # noqa: ANN401 - pyd
         return f"unknown key {location!r}{hint or _list_keys(known)}"
     if fault["type"] == "missing":
         return f"missing key {location!r}"
-    message = fault["msg"].removeprefix("Value error, ")
+    message = str(fault["msg"]).removeprefix("Value error, ")
     if not location:
         return message
     return f"{location}: {message[0].lower()}{message[1:]}, got {fault['input']!r}"

@@ -1,1 +1,1 @@
-"""Texts and judgments: file formats, collections, parallel groups, benchmarks, downloads. No torch."""
+"""Texts and judgments: formats, collections, parallel groups, benchmarks. No torch."""

@@ -13,7 +13,10 @@ from dataclasses import dataclass, field, replace
 from isoglot.errors import DataError
 from isoglot.records import Passage, Qrel, Query
 
-__all__ = ["Collection"]
+__all__ = ["BLANK_PASSAGES", "Collection"]
+
+BLANK_PASSAGES = "blank_passages"
+"""Option by which a reader says that it kept passages without text on purpose, and how many."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,9 @@ class Collection:
             raise DataError(f"{self.name}: no passages")
         counts = Counter(passage.doc_id for passage in self.passages)
         _refuse_repeats(self.name, "passage", (i for i, n in counts.items() if n > 1))
-        _refuse_empty(self.name, "passage", (p.doc_id for p in self.passages if not p.text.strip()))
+        if BLANK_PASSAGES not in self.options:
+            blank = (p.doc_id for p in self.passages if not p.text.strip())
+            _refuse_empty(self.name, "passage", blank)
 
     def _check_qrels(self) -> None:
         queries = {(query.lang, query.query_id) for query in self.queries}

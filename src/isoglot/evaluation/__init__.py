@@ -1,1 +1,17 @@
 """Ranks, measures and settings from one pass over the scores. No torch."""
+
+from isoglot.evaluation.evaluate import Evaluation, SettingRow, evaluate
+from isoglot.evaluation.measures import DEFAULT_MEASURES
+from isoglot.evaluation.outputs import StoredEvaluation, read_evaluation, write_evaluation
+from isoglot.evaluation.settings import SETTINGS
+
+__all__ = [
+    "DEFAULT_MEASURES",
+    "SETTINGS",
+    "Evaluation",
+    "SettingRow",
+    "StoredEvaluation",
+    "evaluate",
+    "read_evaluation",
+    "write_evaluation",
+]

@@ -1,0 +1,295 @@
+"""The plan: ``batch(i)`` is a pure function of (seed, i), after arXiv 2408.10536, section 2.2.
+
+A *monolingual* batch has one language, drawn uniformly; every query and passage is in it. In a
+*cross-lingual* batch every row has its own ordered pair of different languages, drawn uniformly. A
+*hybrid* plan makes each batch monolingual with probability ``monolingual_share``. Every batch comes
+from one data set, drawn by size. Because nothing is stateful, a run resumes exactly, every process
+slices the same batch, and any batch can be looked at.
+
+Rows are drawn anew for each batch, so a group's visits are equal in expectation, not in number.
+No meaning occurs twice in a batch: a translation, another sentence with the same answer, or the
+same passage again is never a negative. What the texts are is in ``data/parallel.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from isoglot.batches.negatives import draw_negatives
+from isoglot.batches.pools import Pools
+from isoglot.batches.randomness import RandomStreams
+from isoglot.config.schema import BatchConfig
+from isoglot.data.parallel import ABSENT, ParallelTable
+from isoglot.errors import ConfigError
+
+__all__ = ["CROSS_LINGUAL", "MONOLINGUAL", "Batch", "BatchPlan"]
+
+MONOLINGUAL = "monolingual"
+CROSS_LINGUAL = "cross-lingual"
+
+_REDRAWS = 32
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Which texts make up a batch; languages are positions in ``ParallelTable.langs``."""
+
+    index: int
+    kind: str
+    dataset: int
+    groups: IntArray
+    """(rows,)"""
+    query_langs: IntArray
+    """(rows,)"""
+    passage_langs: IntArray
+    """(rows,)"""
+    query_texts: IntArray
+    """(rows,) rows of ``ParallelTable.texts``."""
+    passage_texts: IntArray
+    """(rows,)"""
+    negative_texts: IntArray
+    """(rows, negatives per query)"""
+    negative_langs: IntArray
+    """(rows, negatives per query)"""
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+
+class _Rows(NamedTuple):
+    groups: IntArray
+    query_langs: IntArray
+    passage_langs: IntArray
+
+
+class BatchPlan:
+    """Draws batches from a table of parallel groups.
+
+    Args:
+        table: The groups.
+        config: The regime and its options; ``config.languages`` must be applied to the table
+            before.
+        seed: Any integer >= 0; different seeds give unrelated batches.
+
+    Raises:
+        ConfigError: If the data cannot fill the batches that the config asks for.
+    """
+
+    def __init__(self, table: ParallelTable, config: BatchConfig, seed: int) -> None:
+        self.table = table
+        self.config = config
+        self.pools = [Pools(table, dataset) for dataset in range(len(table.datasets))]
+        self._random = RandomStreams("batches", seed)
+        self.language_weights, self._mono_dataset_weights = self._weigh_languages()
+        self.pair_weights = [self._weigh_pairs(pools) for pools in self.pools]
+        self._cross_dataset_weights = self._weigh_cross_datasets()
+        # Searched at every batch, so summed once.
+        self._language_ends = _ends(self.language_weights)
+        self._pair_ends = [_ends(weights.ravel()) for weights in self.pair_weights]
+        self._check()
+
+    @property
+    def langs(self) -> tuple[str, ...]:
+        """The languages, in the order that the weights and batches count them."""
+        return self.table.langs
+
+    def batch(self, index: int) -> Batch:
+        """Return batch ``index``; the same for the same seed, always."""
+        rng = self._random.at(index)
+        if rng.random() < self.config.effective_monolingual_share:
+            kind = MONOLINGUAL
+            lang = int(_pick(self._language_ends, rng.random(1))[0])
+            dataset = int(_pick(_ends(self._mono_dataset_weights[:, lang]), rng.random(1))[0])
+            rows = self._draw_monolingual(rng, dataset, lang)
+        else:
+            kind = CROSS_LINGUAL
+            dataset = int(_pick(_ends(self._cross_dataset_weights), rng.random(1))[0])
+            rows = self._draw_cross_lingual(rng, dataset)
+        negative_texts, negative_langs = self._draw_negatives(rng, kind, dataset, rows)
+        return Batch(
+            index=index,
+            kind=kind,
+            dataset=dataset,
+            groups=rows.groups,
+            query_langs=rows.query_langs,
+            passage_langs=rows.passage_langs,
+            query_texts=self.table.query[rows.groups, rows.query_langs],
+            passage_texts=self.table.passage[rows.groups, rows.passage_langs],
+            negative_texts=negative_texts,
+            negative_langs=negative_langs,
+        )
+
+    def _draw_monolingual(self, rng: np.random.Generator, dataset: int, lang: int) -> _Rows:
+        def draw(count: int) -> _Rows:
+            langs = np.full(count, lang, dtype=np.int64)
+            return _Rows(self.pools[dataset].draw(langs, langs, rng.random(count)), langs, langs)
+
+        rows = self._fill(draw)
+        self._fill_up(rng, rows, lambda: self.monolingual_groups(dataset, lang))
+        return rows
+
+    def _draw_cross_lingual(self, rng: np.random.Generator, dataset: int) -> _Rows:
+        def draw(count: int) -> _Rows:
+            pairs = _pick(self._pair_ends[dataset], rng.random(count))
+            query_langs, passage_langs = np.divmod(pairs, len(self.langs))
+            groups = self.pools[dataset].draw(query_langs, passage_langs, rng.random(count))
+            return _Rows(groups, query_langs, passage_langs)
+
+        rows = self._fill(draw)
+        places = self._fill_up(rng, rows, lambda: self.cross_lingual_groups(dataset))
+        if len(places):
+            pairs = self._any_pair(rng, dataset, rows.groups[places])
+            rows.query_langs[places], rows.passage_langs[places] = pairs
+        return rows
+
+    def _fill(self, draw: Callable[[int], _Rows]) -> _Rows:
+        """Draw rows until all meanings differ, or until luck is unlikely to bring it about."""
+        rows = draw(self.config.size)
+        for _ in range(_REDRAWS):
+            repeated = _repeated(self.table.meaning[rows.groups])
+            if not repeated.any():
+                break
+            for column, redrawn in zip(rows, draw(int(repeated.sum())), strict=True):
+                column[repeated] = redrawn
+        return rows
+
+    def _fill_up(
+        self, rng: np.random.Generator, rows: _Rows, candidates: Callable[[], IntArray]
+    ) -> IntArray:
+        """Give the places with repeated meanings to candidates of unused ones; return the places.
+
+        There are such places when a batch is nearly as large as its pool.
+        """
+        meaning = self.table.meaning
+        places = np.flatnonzero(_repeated(meaning[rows.groups]))
+        if len(places):
+            used = np.delete(meaning[rows.groups], places)
+            groups = candidates()
+            spare = rng.permutation(groups[~np.isin(meaning[groups], used)])
+            rows.groups[places] = spare[~_repeated(meaning[spare])][: len(places)]
+        return places
+
+    def _any_pair(
+        self, rng: np.random.Generator, dataset: int, groups: IntArray
+    ) -> tuple[IntArray, IntArray]:
+        """Draw an ordered pair of languages for each group, by the weights of the pairs."""
+        query = self.table.query[groups] != ABSENT
+        passage = self.table.passage[groups] != ABSENT
+        pairs = query[:, :, None] & passage[:, None, :]
+        weights = (pairs * self.pair_weights[dataset]).reshape(len(groups), -1)
+        ends = np.cumsum(weights, axis=1)
+        picked = (ends <= rng.random((len(groups), 1)) * ends[:, -1:]).sum(axis=1)
+        query_langs, passage_langs = np.divmod(picked, len(self.langs))
+        return query_langs, passage_langs
+
+    def _draw_negatives(
+        self, rng: np.random.Generator, kind: str, dataset: int, rows: _Rows
+    ) -> tuple[IntArray, IntArray]:
+        in_query_lang = rows.query_langs[:, None] == np.arange(len(self.langs))
+        return draw_negatives(
+            rng,
+            self.table,
+            self.pools[dataset],
+            rows.groups,
+            in_query_lang if kind == MONOLINGUAL else ~in_query_lang,
+            self.config.negatives_per_query,
+        )
+
+    def _weigh_languages(self) -> tuple[FloatArray, FloatArray]:
+        """Return the weights of languages, and of data sets within each language.
+
+        A data set serves a language only if it has enough different meanings there for a batch.
+        """
+        sizes = np.stack([np.diagonal(pools.sizes) for pools in self.pools])  # (datasets, langs)
+        for dataset, lang in np.argwhere(sizes > 0):
+            if self._meanings(self.monolingual_groups(dataset, lang)) < self.config.size:
+                sizes[dataset, lang] = 0
+        return (
+            _powers(sizes.sum(axis=0), self.config.language_exponent),
+            _powers(sizes, self.config.size_exponent),
+        )
+
+    def _weigh_pairs(self, pools: Pools) -> FloatArray:
+        """Return the weights of the ordered pairs of languages: (languages, languages)."""
+        sizes = pools.sizes[:-1].copy()
+        np.fill_diagonal(sizes, 0)
+        return _powers(sizes, self.config.language_exponent)
+
+    def _weigh_cross_datasets(self) -> FloatArray:
+        members = [self.cross_lingual_groups(dataset) for dataset in range(len(self.pools))]
+        sizes = [
+            len(groups) if self._meanings(groups) >= self.config.size else 0 for groups in members
+        ]
+        return _powers(np.array(sizes), self.config.size_exponent)
+
+    def monolingual_groups(self, dataset: int, lang: int) -> IntArray:
+        """Return the groups of a data set with a query and a passage in one language."""
+        both = (self.table.query[:, lang] != ABSENT) & (self.table.passage[:, lang] != ABSENT)
+        return np.flatnonzero(both & (self.table.dataset == dataset))
+
+    def cross_lingual_groups(self, dataset: int) -> IntArray:
+        """Return the groups of a data set with a query and a passage in different languages."""
+        query, passage = self.table.query != ABSENT, self.table.passage != ABSENT
+        pairs = query.sum(axis=1) * passage.sum(axis=1) - (query & passage).sum(axis=1)
+        return np.flatnonzero((pairs > 0) & (self.table.dataset == dataset))
+
+    def _meanings(self, groups: IntArray) -> int:
+        return len(np.unique(self.table.meaning[groups]))
+
+    def _check(self) -> None:
+        share = self.config.effective_monolingual_share
+        small = [i for i, weight in enumerate(self.language_weights) if weight == 0]
+        skip = self.config.small_languages == "skip" and len(small) < len(self.langs)
+        if share > 0 and small and not skip:
+            datasets = range(len(self.pools))
+            most = {
+                self.langs[i]: max(self._meanings(self.monolingual_groups(d, i)) for d in datasets)
+                for i in small
+            }
+            raise ConfigError(
+                f"a monolingual batch needs {self.config.size} different groups of one language in "
+                f"one data set; too few: {', '.join(f'{k} ({n})' for k, n in most.items())}; "
+                "reduce batches.size, list other languages, or set batches.small_languages: skip"
+            )
+        if share < 1 and not self._cross_dataset_weights.any():
+            most_pairs = max(
+                self._meanings(self.cross_lingual_groups(d)) for d in range(len(self.pools))
+            )
+            raise ConfigError(
+                f"a cross-lingual batch needs {self.config.size} different groups with a query and "
+                f"a passage in different languages in one data set; the most is {most_pairs}; "
+                "reduce batches.size, add parallel data, or set batches.regime: monolingual"
+            )
+
+
+def _powers(sizes: IntArray, exponent: float) -> FloatArray:
+    """Return sizes to a power, and 0 for size 0 even at exponent 0."""
+    return np.where(sizes > 0, np.maximum(sizes, 1).astype(np.float64) ** exponent, 0.0)
+
+
+def _ends(weights: FloatArray) -> FloatArray:
+    """Return the running sum of weights, scaled to end at 1."""
+    ends = np.cumsum(weights)
+    return ends / ends[-1] if len(ends) and ends[-1] > 0 else ends
+
+
+def _pick(ends: FloatArray, uniform: FloatArray) -> IntArray:
+    """Return positions drawn by weight; ``uniform`` in [0, 1) never picks a weight of 0."""
+    picked: IntArray = np.searchsorted(ends, uniform, side="right")
+    return picked
+
+
+def _repeated(values: IntArray) -> npt.NDArray[np.bool_]:
+    """Mark every value that occurred before."""
+    _, first = np.unique(values, return_index=True)
+    repeated = np.ones(len(values), dtype=bool)
+    repeated[first] = False
+    return repeated

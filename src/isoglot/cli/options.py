@@ -1,0 +1,17 @@
+"""Options that several commands share, spelled once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["ConfigPath", "Output", "Overrides"]
+
+ConfigPath = Annotated[Path, typer.Argument(help="YAML config.", show_default=False)]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a config value: a.b=c. Repeatable."),
+]

@@ -1,0 +1,284 @@
+"""The configuration of every command, field by field, with units and defaults.
+
+Defaults of ``batches`` are the rules of arXiv 2408.10536; what that paper does not state is marked
+"not stated" and is our choice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from isoglot.config.loading import StrictModel
+from isoglot.languages import normalize_language, normalize_languages
+
+__all__ = [
+    "AlignConfig",
+    "BatchConfig",
+    "DevelopmentConfig",
+    "EvaluationConfig",
+    "ExperimentConfig",
+    "LossConfig",
+    "ModelConfig",
+    "SourceConfig",
+    "StaticModelConfig",
+    "TrainConfig",
+    "TrainingConfig",
+]
+
+Regime = Literal["monolingual", "cross-lingual", "hybrid"]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+Language = Annotated[str, AfterValidator(normalize_language)]
+Languages = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(normalize_languages)]
+
+
+class SourceConfig(StrictModel):
+    """One data set of training groups."""
+
+    path: str
+    """File, folder or, for ``format: hub``, a Hugging Face data set."""
+    format: Literal["groups", "bitext", "squad", "hub"] = "groups"
+    name: str | None = None
+    """Name in logs and in the census; default: the file's name."""
+    language: Language | None = None
+    """Language of a ``squad`` file."""
+    query_column: str = "query"
+    """``hub`` only, like the columns below."""
+    passage_column: str = "passage"
+    query_lang: str | None = None
+    """Language of the queries, or the column that holds it."""
+    passage_lang: str | None = None
+    negative_columns: tuple[str, ...] = ()
+    id_column: str | None = None
+    split: str = "train"
+    revision: str | None = None
+
+    @model_validator(mode="after")
+    def _needs(self) -> SourceConfig:
+        if self.format == "squad" and self.language is None:
+            raise ValueError(f"{self.path}: a squad file needs its 'language'")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The name, or the file's name without endings."""
+        return self.name or Path(self.path).name.split(".")[0]
+
+
+class BatchConfig(StrictModel):
+    """How batches are drawn (arXiv 2408.10536, section 2.2)."""
+
+    regime: Regime = "hybrid"
+    monolingual_share: Share = 0.5
+    """Probability that a batch of the hybrid regime is monolingual: the paper's alpha."""
+    size: Positive = 100
+    """Rows of a batch over all processes: the global batch."""
+    size_exponent: Annotated[float, Field(ge=0.0)] = 1.0
+    """Data sets are drawn by their size to this power; 1 is the paper's, below 1 is smoother."""
+    language_exponent: Annotated[float, Field(ge=0.0)] = 0.0
+    """Languages and pairs are drawn by their size to this power; 0 is the paper's uniform draw."""
+    negatives_per_query: Annotated[int, Field(ge=0)] = 0
+    """Explicit negatives; set by ``loss.negatives`` unless given."""
+    small_languages: Literal["error", "skip"] = "error"
+    """What to do with a language that cannot fill a monolingual batch."""
+
+    @property
+    def effective_monolingual_share(self) -> float:
+        """Probability that a batch is monolingual in this regime."""
+        return {"monolingual": 1.0, "cross-lingual": 0.0}.get(self.regime, self.monolingual_share)
+
+
+class LossConfig(StrictModel):
+    """InfoNCE over cosine similarity."""
+
+    temperature: Annotated[float, Field(gt=0.0)] = 0.05
+    """Divides the scores; not stated in the paper (its equation has none, which is 1.0)."""
+    negatives: Literal["in-batch", "explicit", "both"] = "in-batch"
+    """``in-batch``: the other rows' passages; ``explicit``: every row's explicit negatives, as
+    equation 1 of the paper is printed; ``both``: all of them."""
+
+
+class ModelConfig(StrictModel):
+    """The encoder to start from."""
+
+    name: str
+    """Folder or hub name."""
+    revision: str | None = None
+    """Hub commit or tag."""
+    pooling: Literal["mean", "cls"] | None = None
+    """For encoders that come without pooling; not stated in the paper. Default: mean."""
+    query_prompt: str | None = None
+    """Put before every query, such as ``"Query: "``; stored with the model."""
+    passage_prompt: str | None = None
+    max_tokens: Positive | None = None
+    """Longer texts are cut; default: what the encoder states. Not stated in the paper."""
+
+
+class TrainingConfig(StrictModel):
+    """The optimisation; AdamW throughout."""
+
+    steps: Positive = 1000
+    """Optimizer steps."""
+    learning_rate: Annotated[float, Field(gt=0.0)] = 3e-5
+    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
+    warmup_share: Share = 0.1
+    """Share of the steps with rising learning rate; not stated in the paper."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """Not stated in the paper."""
+    gradient_accumulation: Positive = 1
+    """Batches per optimizer step."""
+    max_grad_norm: Annotated[float, Field(ge=0.0)] = 1.0
+    """Gradients are clipped to this norm; 0 switches clipping off."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    seed: Annotated[int, Field(ge=0)] = 0
+    log_every: Positive = 50
+    """Steps between two lines of the log."""
+    save_every: Positive | None = None
+    """Steps between two checkpoints; default: as often as the development set is scored."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that prepare batches; 0 prepares them in the training process."""
+    report_to: tuple[str, ...] = ()
+    """Experiment trackers of transformers, such as ``tensorboard``."""
+
+
+class DevelopmentConfig(StrictModel):
+    """The development set that selects the checkpoint; never a benchmark."""
+
+    groups: Annotated[int, Field(ge=0)] = 200
+    """Training groups to hold out; 0 keeps the last checkpoint."""
+    path: str | None = None
+    """Parallel groups to use instead of held-out ones."""
+    every: Positive | None = None
+    """Steps between two evaluations; default: a tenth of the steps."""
+    measure: str = "AP"
+    """Averaged over the settings that exist: monolingual, cross-lingual, multilingual."""
+
+
+class TrainConfig(StrictModel):
+    """``isoglot train``."""
+
+    model: ModelConfig
+    data: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
+    languages: Languages | None = None
+    """Train on these languages only; default: all."""
+    batches: BatchConfig = BatchConfig()
+    loss: LossConfig = LossConfig()
+    training: TrainingConfig = TrainingConfig()
+    development: DevelopmentConfig = DevelopmentConfig()
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> TrainConfig:
+        labels = [source.label for source in self.data]
+        if repeated := {label for label in labels if labels.count(label) > 1}:
+            raise ValueError(f"data: name {sorted(repeated)[0]!r} is used twice; set 'name'")
+        return self
+
+    @property
+    def planned_batches(self) -> BatchConfig:
+        """The batch config with as many explicit negatives as the loss needs."""
+        needed = 0 if self.loss.negatives == "in-batch" else 1
+        count = max(self.batches.negatives_per_query, needed)
+        return self.batches.model_copy(update={"negatives_per_query": count if needed else 0})
+
+
+class StaticModelConfig(StrictModel):
+    """A static encoder built from nothing: subword vectors, averaged."""
+
+    vocabulary: Positive = 48_000
+    """Unigram subwords."""
+    dim: Positive = 384
+    sentences_per_language: Positive = 50_000
+    """Most sentences per language from which the subwords are learned."""
+
+
+class AlignConfig(StrictModel):
+    """``isoglot align``: train a static encoder on translations."""
+
+    model: StaticModelConfig = StaticModelConfig()
+    data: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
+    languages: Languages | None = None
+    batches: BatchConfig = BatchConfig(
+        monolingual_share=0.25, size=2048, language_exponent=0.4, small_languages="skip"
+    )
+    loss: LossConfig = LossConfig()
+    training: TrainingConfig = TrainingConfig(
+        steps=4000, learning_rate=2e-2, weight_decay=0.0, warmup_share=0.05
+    )
+    token_dropout: Share = 0.3
+    """Share of a text's tokens left out in training, drawn anew at every visit."""
+    crop: Share = 0.5
+    """Shortest crop of a text in a monolingual batch, as a share of its tokens: both sides of a row
+    are crops of one text there."""
+    development: DevelopmentConfig = DevelopmentConfig(groups=500)
+
+
+class EvaluationConfig(StrictModel):
+    """A benchmark of an experiment, and how to run it."""
+
+    benchmark: str
+    data: str | None = None
+    """Folder with the benchmark's files; default: downloaded."""
+    candidates: Literal["sentence", "sentence-with-paragraph"] = "sentence"
+    split: str | None = None
+    """Split of MIRACL or BEIR."""
+    measures: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        *("AP", "R@1", "R@10", "R@100"),
+        *("nDCG@10", "RR@10"),
+    )
+    """Names as ir_measures writes them."""
+    run_depth: Annotated[int, Field(ge=0)] = 100
+    """Passages per query in the TREC runs; the measures use the whole ranking."""
+
+    @property
+    def label(self) -> str:
+        """A name fit for a folder."""
+        name = self.benchmark.rstrip("/").rsplit("/", 1)[-1].replace(":", "-").replace(",", "-")
+        return name if self.candidates == "sentence" else f"{name}-{self.candidates}"
+
+
+class EncoderConfig(ModelConfig):
+    """An encoder of an experiment."""
+
+    label: str
+    """Its name in tables and folders."""
+
+
+class ExperimentConfig(StrictModel):
+    """``isoglot experiment``: encoders x regimes x seeds, trained and evaluated."""
+
+    name: str = "experiment"
+    encoders: Annotated[tuple[EncoderConfig, ...], Field(min_length=1)]
+    regimes: Annotated[tuple[Regime, ...], Field(min_length=1)] = (
+        "monolingual",
+        "cross-lingual",
+        "hybrid",
+    )
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
+    untrained: bool = True
+    """Also evaluate every encoder as it comes."""
+    benchmarks: Annotated[tuple[EvaluationConfig, ...], Field(min_length=1)]
+    data: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
+    languages: Languages | None = None
+    batches: BatchConfig = BatchConfig()
+    loss: LossConfig = LossConfig()
+    training: TrainingConfig = TrainingConfig()
+    development: DevelopmentConfig = DevelopmentConfig()
+
+    def model_of(self, encoder: EncoderConfig) -> ModelConfig:
+        """Return an encoder without its label."""
+        return ModelConfig(**encoder.model_dump(exclude={"label"}))
+
+    def train_config(self, encoder: EncoderConfig, regime: Regime, seed: int) -> TrainConfig:
+        """Return the training of one cell of the grid."""
+        return TrainConfig(
+            model=self.model_of(encoder),
+            data=self.data,
+            languages=self.languages,
+            batches=self.batches.model_copy(update={"regime": regime}),
+            loss=self.loss,
+            training=self.training.model_copy(update={"seed": seed}),
+            development=self.development,
+        )

@@ -1,0 +1,48 @@
+"""The embedded collection ``mini``: a few parallel groups that come with the package.
+
+It makes demos and tests work without a network; its figures say nothing about a model's quality
+beyond them.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from typing import TYPE_CHECKING
+
+from isoglot.artifacts import file_sha256
+from isoglot.data.collection import Collection
+from isoglot.data.groups import groups_to_collection, read_groups
+from isoglot.errors import ConfigError
+from isoglot.records import Group
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+__all__ = ["MINI_SPLITS", "load_mini", "load_mini_groups"]
+
+MINI_SPLITS = ("train", "evaluation")
+
+
+def load_mini_groups(split: str) -> list[Group]:
+    """Return the groups of a split, ``train`` or ``evaluation``.
+
+    Raises:
+        ConfigError: If there is no such split.
+    """
+    if split not in MINI_SPLITS:
+        raise ConfigError(f"mini has no split {split!r}; allowed: {', '.join(MINI_SPLITS)}")
+    with importlib.resources.as_file(_resource()) as path:
+        return list(read_groups(path, split=split))
+
+
+def load_mini(split: str = "evaluation") -> Collection:
+    """Return a split as a test collection."""
+    groups = load_mini_groups(split)
+    with importlib.resources.as_file(_resource()) as path:
+        sources = {path.name: file_sha256(path)}
+    return groups_to_collection(groups, "mini", sources=sources, options={"split": split})
+
+
+def _resource() -> Traversable:
+    # Under "isoglot.data", not "isoglot.data.mini": this module hides the folder of its name.
+    return importlib.resources.files("isoglot.data") / "embedded" / "groups.jsonl"

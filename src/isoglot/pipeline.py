@@ -1,0 +1,234 @@
+"""The stages joined: what the command line and an experiment both run.
+
+Each stage knows only its own business; reading sources, handing the development score to training
+and writing an evaluation's folder happen here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isoglot.artifacts import mark_complete, prepare_folder, provenance, write_json
+from isoglot.batches.plan import BatchPlan
+from isoglot.bias.rank_distance import summarize
+from isoglot.config.schema import (
+    AlignConfig,
+    BatchConfig,
+    DevelopmentConfig,
+    EvaluationConfig,
+    ModelConfig,
+    SourceConfig,
+    TrainConfig,
+)
+from isoglot.data.benchmarks import load_benchmark
+from isoglot.data.bitext import read_bitext
+from isoglot.data.collection import Collection
+from isoglot.data.groups import groups_to_collection, read_groups
+from isoglot.data.hub import HubColumns, read_hub
+from isoglot.data.parallel import ParallelTable, build_table
+from isoglot.data.squad import read_squad
+from isoglot.evaluation.evaluate import Evaluation, evaluate
+from isoglot.evaluation.measures import DEFAULT_MEASURES
+from isoglot.evaluation.outputs import write_evaluation
+from isoglot.records import Group
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from isoglot.training.trainer import DevelopmentScore
+
+__all__ = [
+    "TrainingData",
+    "evaluate_model",
+    "load_training_data",
+    "read_source",
+    "run_alignment",
+    "run_evaluation",
+    "run_training",
+]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The groups to train on and those held out for development."""
+
+    table: ParallelTable
+    development: Sequence[Group]
+
+
+def read_source(source: SourceConfig) -> Iterable[Group]:
+    """Read the groups of one data set.
+
+    Raises:
+        DataError: If a file is missing or malformed.
+    """
+    path = Path(source.path)
+    match source.format:
+        case "groups":
+            return read_groups(path)
+        case "bitext":
+            return read_bitext(path)
+        case "squad":
+            assert source.language is not None, "checked by the schema"
+            return read_squad(path, source.language).groups
+        case "hub":
+            columns = HubColumns(
+                query_column=source.query_column,
+                passage_column=source.passage_column,
+                query_lang=source.query_lang,
+                passage_lang=source.passage_lang,
+                negative_columns=source.negative_columns,
+                id_column=source.id_column,
+            )
+            return read_hub(source.path, columns, split=source.split, revision=source.revision)
+
+
+def load_training_data(config: TrainConfig | AlignConfig) -> TrainingData:
+    """Read all data sets and set the development groups apart.
+
+    Raises:
+        ConfigError: If a language has no text, or too many groups are to be held out.
+        DataError: If a file is missing or malformed.
+    """
+    table = build_table({source.label: read_source(source) for source in config.data})
+    if config.languages is not None:
+        table = table.restrict(config.languages)
+    wanted = config.development
+    if wanted.path is not None:
+        held = build_table({"development": read_groups(Path(wanted.path))})
+        if wanted.groups:
+            held = held.hold_out(wanted.groups)[1]
+        return TrainingData(table, list(held.groups()))
+    if wanted.groups == 0:
+        return TrainingData(table, ())
+    table, held = table.hold_out(wanted.groups)
+    return TrainingData(table, list(held.groups()))
+
+
+def development_score(groups: Sequence[Group], config: DevelopmentConfig) -> DevelopmentScore:
+    """Return a function that scores a model on held-out groups.
+
+    ``score`` is the mean of the measure over the settings that exist, so that no setting is bought
+    with another.
+    """
+    usable = [group for group in groups if group.query and group.passage]
+    collection = groups_to_collection(usable, "development")
+
+    def score(model: SentenceTransformer) -> Mapping[str, float]:
+        evaluation = evaluate_model(model, collection, measures=(config.measure,), run_depth=0)
+        values = {
+            setting: measures[evaluation.measures[0]]
+            for setting, measures in evaluation.summary.items()
+            if measures
+        }
+        return {**values, "score": sum(values.values()) / len(values)}
+
+    return score
+
+
+def run_training(config: TrainConfig, folder: Path) -> Path:
+    """Train into a run folder; return the folder of the model.
+
+    Raises:
+        IsoglotError: If data, config, model or folder cannot be used.
+    """
+    from isoglot.training.train import train
+
+    data = load_training_data(config)
+    plan = BatchPlan(data.table, config.planned_batches, config.training.seed)
+    return train(config, plan, _score_of(data, config.development), folder)
+
+
+def run_alignment(config: AlignConfig, folder: Path) -> Path:
+    """Align a static encoder into a run folder; return the folder of the model.
+
+    Raises:
+        IsoglotError: If data, config or folder cannot be used.
+    """
+    from isoglot.training.align import align
+
+    data = load_training_data(config)
+    plan = BatchPlan(data.table, config.batches, config.training.seed)
+    return align(config, plan, _score_of(data, config.development), folder)
+
+
+def evaluate_model(
+    model: SentenceTransformer,
+    collection: Collection,
+    *,
+    measures: Iterable[str] = DEFAULT_MEASURES,
+    run_depth: int = 100,
+    batch_size: int | None = None,
+    show_progress: bool = False,
+) -> Evaluation:
+    """Encode a collection's texts once and measure every setting."""
+    from isoglot.encoding.encode import encode_texts
+
+    queries = [query.text for query in collection.queries]
+    passages = [passage.text for passage in collection.passages]
+    options: dict[str, Any] = {"batch_size": batch_size, "show_progress": show_progress}
+    return evaluate(
+        collection,
+        encode_texts(model, queries, "query", **options),
+        encode_texts(model, passages, "passage", **options),
+        similarity=_similarity(model),
+        measures=measures,
+        run_depth=run_depth,
+    )
+
+
+def run_evaluation(
+    model: ModelConfig,
+    config: EvaluationConfig,
+    folder: Path,
+    *,
+    batch_size: int | None = None,
+    overwrite: bool = False,
+    show_progress: bool = False,
+) -> Evaluation:
+    """Load benchmark and model, evaluate, and write the evaluation's folder.
+
+    Raises:
+        IsoglotError: If benchmark, model or folder cannot be used.
+    """
+    from isoglot.models.loading import load_encoder
+
+    prepare_folder(folder, overwrite=overwrite)
+    collection = load_benchmark(
+        config.benchmark,
+        data_dir=Path(config.data) if config.data is not None else None,
+        candidates=config.candidates,
+        split=config.split,
+    )
+    evaluation = evaluate_model(
+        load_encoder(model),
+        collection,
+        measures=config.measures,
+        run_depth=config.run_depth,
+        batch_size=batch_size,
+        show_progress=show_progress,
+    )
+    write_evaluation(evaluation, folder, model=model.name, bias=summarize(evaluation))
+    write_json(folder / "provenance.json", provenance(data=collection.sources))
+    mark_complete(folder)
+    return evaluation
+
+
+def _score_of(data: TrainingData, config: DevelopmentConfig) -> DevelopmentScore | None:
+    return development_score(data.development, config) if data.development else None
+
+
+def _similarity(model: SentenceTransformer) -> str:
+    """Return the similarity the model was made for; cosine where it is not dot product."""
+    return "dot" if model.similarity_fn_name == "dot" else "cosine"
+
+
+def plan_batches(config: TrainConfig | AlignConfig) -> BatchPlan:
+    """Return the plan of a run without training: for the census and for looking at batches."""
+    batches: BatchConfig = (
+        config.planned_batches if isinstance(config, TrainConfig) else config.batches
+    )
+    return BatchPlan(load_training_data(config).table, batches, config.training.seed)

@@ -1,0 +1,242 @@
+"""Tables of results: encoders and batches compared, and one evaluation by query language.
+
+Figures come from ``metrics.json`` and ``settings.parquet``; how a table is written is in
+``writers``.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from isoglot.errors import DataError
+from isoglot.evaluation.evaluate import SettingRow
+from isoglot.evaluation.measures import parse_measure
+from isoglot.evaluation.settings import SETTINGS
+from isoglot.reporting.published import published_encoder, published_rows
+from isoglot.reporting.writers import Table
+
+__all__ = ["Comparison", "ComparisonRow", "RunResult", "Spread", "compare", "language_table"]
+
+_BATCHES = ("monolingual", "cross-lingual", "hybrid")
+_RANK_DISTANCE = "rank distance"
+_MISSING = "–"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One trained and evaluated model."""
+
+    encoder: str
+    batches: str
+    seed: int
+    benchmark: str
+    metrics: Mapping[str, Any]
+    """The content of ``metrics.json``."""
+
+
+class Spread(NamedTuple):
+    """A mean over seeds and, from two seeds on, the sample standard deviation."""
+
+    mean: float
+    deviation: float | None
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """One encoder trained with one kind of batches, over its seeds; or a published row."""
+
+    benchmark: str
+    encoder: str
+    batches: str
+    source: str
+    """Number of seeds, or the publication."""
+    seeds: int
+    """0 for a published row."""
+    figures: Mapping[str, Spread | None]
+    """By column: the three settings and ``rank distance``."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The rows of a comparison in one measure."""
+
+    measure: str
+    rows: tuple[ComparisonRow, ...]
+
+    def table(self) -> Table:
+        """Return the table to read: ``mean ± standard deviation``, rounded."""
+        names = ("benchmark", "encoder", "batches", "source")
+        figures = tuple(f"{setting} {self.measure}" for setting in SETTINGS)
+        return Table(
+            (*names, *figures, _RANK_DISTANCE),
+            tuple(
+                (
+                    *(row.benchmark, row.encoder, row.batches, row.source),
+                    *(_show(row.figures[setting], 4) for setting in SETTINGS),
+                    _show(row.figures[_RANK_DISTANCE], 1),
+                )
+                for row in self.rows
+            ),
+            text_columns=len(names),
+        )
+
+    def data(self) -> Table:
+        """Return the table to compute with: means and deviations in columns of their own."""
+        columns = ["benchmark", "encoder", "batches", "source", "seeds", "measure"]
+        for column in (*SETTINGS, _RANK_DISTANCE):
+            columns += [column, f"{column} standard deviation"]
+        rows = []
+        for row in self.rows:
+            cells = [row.benchmark, row.encoder, row.batches, row.source, str(row.seeds)]
+            cells.append(self.measure)
+            for figure in row.figures.values():
+                cells += ["" if value is None else repr(value) for value in figure or (None, None)]
+            rows.append(tuple(cells))
+        return Table(tuple(columns), tuple(rows), text_columns=4)
+
+
+def compare(
+    results: Iterable[RunResult], *, measure: str = "AP", published: bool = True
+) -> Comparison:
+    """Average results over seeds and set the published rows of their benchmarks beside them.
+
+    Args:
+        results: One per benchmark, encoder, batches and seed.
+        measure: A name as ir_measures writes it.
+        published: Whether to add published rows that have the measure.
+
+    Raises:
+        ConfigError: If the measure is no measure.
+        DataError: If there are no results, two for the same seed, or none with the measure.
+    """
+    measure = str(parse_measure(measure))
+    groups = _group(results)
+    rows = [
+        _row(key, [seeds[seed].metrics for seed in sorted(seeds)], measure)
+        for key, seeds in groups.items()
+    ]
+    if all(row.figures[setting] is None for row in rows for setting in SETTINGS):
+        raise DataError(
+            f"no result holds {measure}; evaluate with measure {measure}, "
+            f"or compare by one of {', '.join(_measures(groups)) or 'another result'}"
+        )
+    if published:
+        rows += _published_beside({benchmark for benchmark, _, _ in groups}, measure)
+    return Comparison(measure, tuple(sorted(rows, key=_place)))
+
+
+def language_table(
+    settings: Iterable[SettingRow], bias: Mapping[str, Any], *, measure: str = "AP"
+) -> Table:
+    """Return one evaluation by query language, one column per setting, and the mean below.
+
+    The cross-lingual column is the mean over passage languages. The last row is a mean over
+    query languages; the cross-lingual figure of ``summary``, a mean over pairs, is the same unless
+    some pairs are missing.
+
+    Raises:
+        ConfigError: If the measure is no measure.
+        DataError: If the evaluation does not hold it.
+    """
+    measure = str(parse_measure(measure))
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in settings:
+        if row.measure == measure:
+            values[row.query_lang][row.setting].append(row.value)
+    if not values:
+        raise DataError(f"the evaluation does not hold {measure}; evaluate with this measure")
+    distances = bias.get("rank_distance_by_query_lang", {})
+    by_lang: dict[str, list[float | None]] = {
+        lang: [*(_mean(values[lang][setting]) for setting in SETTINGS), distances.get(lang)]
+        for lang in sorted(values)
+    }
+    columns = zip(*by_lang.values(), strict=True)
+    by_lang["mean"] = [_mean([v for v in column if v is not None]) for column in columns]
+    return Table(
+        ("query language", *(f"{setting} {measure}" for setting in SETTINGS), _RANK_DISTANCE),
+        tuple(
+            (lang, *(_round(value, 4) for value in figures[:-1]), _round(figures[-1], 1))
+            for lang, figures in by_lang.items()
+        ),
+    )
+
+
+_Key = tuple[str, str, str]
+"""Benchmark, encoder, batches."""
+
+
+def _group(results: Iterable[RunResult]) -> dict[_Key, dict[int, RunResult]]:
+    groups: dict[_Key, dict[int, RunResult]] = defaultdict(dict)
+    for result in results:
+        seeds = groups[result.benchmark, result.encoder, result.batches]
+        if result.seed in seeds:
+            raise DataError(
+                f"two results for {result.benchmark}, {result.encoder}, {result.batches} batches, "
+                f"seed {result.seed}; give each run its own seed or leave one out"
+            )
+        seeds[result.seed] = result
+    if not groups:
+        raise DataError("no results to compare; give one or more evaluation folders")
+    return groups
+
+
+def _row(
+    key: _Key, metrics: Sequence[Mapping[str, Any]], measure: str, publication: str = ""
+) -> ComparisonRow:
+    figures = {
+        setting: _spread([m["summary"].get(setting, {}).get(measure) for m in metrics])
+        for setting in SETTINGS
+    }
+    figures[_RANK_DISTANCE] = _spread([m["bias"].get("rank_distance") for m in metrics])
+    if publication:
+        return ComparisonRow(*key, publication, 0, figures)
+    count = len(metrics)
+    return ComparisonRow(*key, "1 seed" if count == 1 else f"{count} seeds", count, figures)
+
+
+def _published_beside(benchmarks: set[str], measure: str) -> list[ComparisonRow]:
+    rows = [
+        _row((row.benchmark, row.encoder, row.batches), [row.metrics], measure, row.source)
+        for row in published_rows()
+        if row.benchmark in benchmarks
+    ]
+    return [row for row in rows if any(row.figures[setting] for setting in SETTINGS)]
+
+
+def _place(row: ComparisonRow) -> tuple[str, str, int, str, bool, str]:
+    """Sort a published row directly below ours of the same encoder and batches."""
+    batches = _BATCHES.index(row.batches) if row.batches in _BATCHES else len(_BATCHES)
+    encoder = published_encoder(row.encoder).lower()
+    return row.benchmark, encoder, batches, row.batches, row.seeds == 0, row.encoder
+
+
+def _measures(groups: Mapping[_Key, Mapping[int, RunResult]]) -> list[str]:
+    summaries = [r.metrics["summary"] for seeds in groups.values() for r in seeds.values()]
+    return sorted({name for summary in summaries for values in summary.values() for name in values})
+
+
+def _spread(values: list[float | None]) -> Spread | None:
+    """Average over seeds; nothing if a seed lacks the figure, for the count would be wrong."""
+    present = [value for value in values if value is not None]
+    if len(present) < len(values):
+        return None
+    deviation = statistics.stdev(present) if len(present) > 1 else None
+    return Spread(statistics.fmean(present), deviation)
+
+
+def _mean(values: list[float]) -> float | None:
+    return statistics.fmean(values) if values else None
+
+
+def _show(spread: Spread | None, digits: int) -> str:
+    if spread is None or spread.deviation is None:
+        return _round(spread.mean if spread else None, digits)
+    return f"{spread.mean:.{digits}f} ± {spread.deviation:.{digits}f}"
+
+
+def _round(value: float | None, digits: int) -> str:
+    return _MISSING if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,58 @@
+"""One table, three ways to write it: Markdown, aligned text, CSV. No figures, no rounding."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+
+__all__ = ["Table"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Column names and rows of ready text."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    text_columns: int = 1
+    """How many columns, from the left, hold words and not figures: they are aligned left."""
+
+    def to_markdown(self) -> str:
+        """Return a Markdown table whose source is aligned too."""
+        header, *rows = self._aligned(escape="|")
+        rules = [
+            "-" * len(cell) if column < self.text_columns else "-" * (len(cell) - 1) + ":"
+            for column, cell in enumerate(header)
+        ]
+        return "".join(f"| {' | '.join(cells)} |\n" for cells in (header, rules, *rows))
+
+    def to_text(self) -> str:
+        """Return lines for a terminal: columns two spaces apart, a rule below the names."""
+        header, *rows = self._aligned()
+        rules = ["-" * len(cell) for cell in header]
+        return "".join("  ".join(cells).rstrip() + "\n" for cells in (header, rules, *rows))
+
+    def to_csv(self) -> str:
+        """Return comma-separated values with a header line."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(self.rows)
+        return file.getvalue()
+
+    def _aligned(self, escape: str = "") -> list[list[str]]:
+        """Return the header and the rows, every cell padded to the width of its column."""
+        lines = [
+            [cell.replace(escape, f"\\{escape}") if escape else cell for cell in line]
+            for line in (self.columns, *self.rows)
+        ]
+        # Three dashes are the shortest rule that Markdown takes.
+        widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
+        return [
+            [
+                cell.ljust(width) if column < self.text_columns else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ]
+            for line in lines
+        ]

@@ -1,0 +1,121 @@
+"""The sentence-transformers trainer, fed with planned batches.
+
+Only three things differ from the stock trainer: batches come from the plan, the development score
+is a function handed in, and nothing is pickled beside the model. Checkpoints, schedules, precision
+and logging are the ecosystem's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
+from sentence_transformers.base.evaluation import BaseEvaluator
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
+
+from isoglot.config.schema import DevelopmentConfig, TrainingConfig
+from isoglot.training.collate import Inputs, PlannedBatches
+
+__all__ = ["DevelopmentScore", "PlannedTrainer", "training_arguments"]
+
+DevelopmentScore = Callable[[SentenceTransformer], Mapping[str, float]]
+"""Scores a model on the development set; the value under ``score`` selects the checkpoint."""
+
+
+class PlannedTrainer(SentenceTransformerTrainer):
+    """Trains on ``PlannedBatches``; step s of the run uses the batches s * accumulation onward.
+
+    The run is one epoch of as many batches as it needs, so a resumed run skips to the batch of its
+    step without drawing the ones before.
+    """
+
+    def __init__(self, *, batches: PlannedBatches, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(**kwargs)
+        self._batches = batches
+
+    def get_train_dataloader(self) -> DataLoader[Inputs]:
+        """Return a loader whose batch i is planned batch i."""
+        # A loader "batch" of one index each: the trainer can then skip indices when it resumes.
+        indices = BatchSampler(SequentialSampler(self._batches), batch_size=1, drop_last=False)
+        return DataLoader(
+            self._batches,
+            batch_sampler=indices,
+            collate_fn=_only,
+            num_workers=self.args.dataloader_num_workers,
+            persistent_workers=self.args.dataloader_num_workers > 0,
+        )
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ANN401
+        super()._save(output_dir, state_dict)
+        # The stock trainer pickles its arguments beside the model; our config is stored as YAML.
+        Path(output_dir or self.args.output_dir, "training_args.bin").unlink(missing_ok=True)
+
+
+class DevelopmentEvaluator(BaseEvaluator):
+    """Hands the trainer's model to the development score."""
+
+    def __init__(self, score: DevelopmentScore) -> None:
+        super().__init__()
+        self._score = score
+
+    def __call__(
+        self,
+        model: SentenceTransformer,
+        output_path: str | None = None,
+        epoch: int = -1,
+        steps: int = -1,
+    ) -> dict[str, float]:
+        """Return the scores; nothing is written."""
+        return dict(self._score(model))
+
+
+def training_arguments(
+    training: TrainingConfig, development: DevelopmentConfig, *, batch_size: int, folder: Path
+) -> SentenceTransformerTrainingArguments:
+    """Translate our config to the trainer's.
+
+    Args:
+        training: The optimisation.
+        development: When to score; no scoring if it holds out nothing and names no file.
+        batch_size: Rows of a batch, for the trainer's own accounting.
+        folder: Where checkpoints go.
+    """
+    scored = development.groups > 0 or development.path is not None
+    every = development.every or max(1, training.steps // 10)
+    return SentenceTransformerTrainingArguments(
+        output_dir=str(folder),
+        max_steps=training.steps,
+        per_device_train_batch_size=batch_size,
+        gradient_accumulation_steps=training.gradient_accumulation,
+        learning_rate=training.learning_rate,
+        weight_decay=training.weight_decay,
+        max_grad_norm=training.max_grad_norm,
+        warmup_steps=round(training.warmup_share * training.steps),
+        lr_scheduler_type=training.schedule,
+        bf16=training.precision == "bf16",
+        fp16=training.precision == "fp16",
+        seed=training.seed,
+        data_seed=training.seed,
+        logging_steps=training.log_every,
+        eval_strategy="steps" if scored else "no",
+        eval_steps=every if scored else None,
+        save_strategy="steps",
+        # The best checkpoint can only be kept if there is one wherever the model is scored.
+        save_steps=every if scored else training.save_every or every,
+        save_total_limit=2,
+        load_best_model_at_end=scored,
+        metric_for_best_model="eval_score" if scored else None,
+        greater_is_better=True if scored else None,
+        dataloader_num_workers=training.workers,
+        report_to=list(training.report_to) or "none",
+    )
+
+
+def _only(items: list[Inputs]) -> Inputs:
+    return items[0]
