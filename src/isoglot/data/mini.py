@@ -44,5 +44,4 @@ def load_mini(split: str = "evaluation") -> Collection:
 
 
 def _resource() -> Traversable:
-    # Under "isoglot.data", not "isoglot.data.mini": this module hides the folder of its name.
     return importlib.resources.files("isoglot.data") / "embedded" / "groups.jsonl"

@@ -1,0 +1,58 @@
+"""Pools against a plain search through the table."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from isoglot.batches.pools import Pools
+from isoglot.data.parallel import ABSENT, ParallelTable
+from tests.batches.tables import LANGS, ragged_table
+
+
+def members(table: ParallelTable, dataset: int, query: int | None, passage: int) -> list[int]:
+    return [
+        g
+        for g in range(len(table))
+        if table.dataset[g] == dataset
+        and (query is None or table.query[g, query] != ABSENT)
+        and table.passage[g, passage] != ABSENT
+    ]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pool_sizes_equal_a_plain_count(seed):
+    table = ragged_table(seed)
+    for dataset in range(2):
+        sizes = Pools(table, dataset).sizes
+        for query in range(len(LANGS)):
+            for passage in range(len(LANGS)):
+                assert sizes[query, passage] == len(members(table, dataset, query, passage))
+        assert sizes[-1].tolist() == [
+            len(members(table, dataset, None, p)) for p in range(len(LANGS))
+        ]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_member_of_a_pool_is_drawn_by_exactly_one_step_of_the_uniform_number(seed):
+    table = ragged_table(seed)
+    pools = Pools(table, dataset=1)
+    for query in [*range(len(LANGS)), None]:
+        row = len(LANGS) if query is None else query
+        for passage in range(len(LANGS)):
+            expected = members(table, 1, query, passage)
+            steps = (np.arange(len(expected)) + 0.5) / max(1, len(expected))
+            langs = np.full(len(expected), row), np.full(len(expected), passage)
+            assert sorted(pools.draw(*langs, steps)) == expected
+
+
+def test_the_largest_number_below_one_draws_the_last_member_not_the_next_pool():
+    table = ragged_table()
+    pools = Pools(table, 0)
+    for query in range(len(LANGS)):
+        for passage in range(len(LANGS)):
+            if pools.sizes[query, passage]:
+                drawn = pools.draw(
+                    np.array([query]), np.array([passage]), np.array([np.nextafter(1.0, 0.0)])
+                )
+                assert drawn[0] in members(table, 0, query, passage)
