@@ -19,3 +19,17 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set ISOGLOT_SHARED to the folder that holds data/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Tiny encoders by name, in the layouts that real ones come in; never to be written to."""
+    from tests.models import checkpoints as layouts
+
+    folder = tmp_path_factory.mktemp("checkpoints")
+    return {
+        "xlm-r": layouts.save_xlm_roberta(folder / "xlm-r"),
+        "labse": layouts.save_labse(folder / "labse"),
+        "e5": layouts.save_e5(folder / "e5"),
+        "static": layouts.save_static(folder / "static"),
+    }

@@ -33,6 +33,8 @@ __all__ = [
     "prepare_folder",
     "provenance",
     "read_json",
+    "read_yaml",
+    "refuse_complete",
     "write_json",
     "write_text",
     "write_yaml",
@@ -107,6 +109,23 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
         raise ArtifactError(f"{path}: cannot be read as JSON ({error})") from error
 
 
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping that ``write_yaml`` wrote.
+
+    Raises:
+        ArtifactError: If it is missing or is no YAML mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path}: no such file") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ArtifactError(f"{path}: cannot be read as YAML ({error})") from error
+    if not isinstance(values, dict):
+        raise ArtifactError(f"{path}: expected a mapping of keys, got {type(values).__name__}")
+    return values
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, read in blocks."""
     with path.open("rb") as file:
@@ -126,6 +145,22 @@ def mark_complete(folder: Path) -> None:
     write_text(folder / COMPLETE, datetime.now(timezone.utc).isoformat() + "\n")
 
 
+def refuse_complete(folder: Path, advice: str = "add --overwrite") -> None:
+    """Raise if the folder holds a complete result; to be called before anything is loaded.
+
+    Args:
+        folder: An output folder, existing or not.
+        advice: What the user can do besides choosing another folder.
+
+    Raises:
+        ArtifactError: If it carries the completion marker.
+    """
+    if is_complete(folder):
+        raise ArtifactError(
+            f"{folder}: already holds a complete result; choose another --output or {advice}"
+        )
+
+
 def prepare_folder(folder: Path, *, overwrite: bool = False) -> Path:
     """Make an output folder ready for writing and take its completion marker away.
 
@@ -133,10 +168,8 @@ def prepare_folder(folder: Path, *, overwrite: bool = False) -> Path:
         ArtifactError: If it is a file, cannot be created, or already holds a complete result and
             ``overwrite`` is false.
     """
-    if is_complete(folder) and not overwrite:
-        raise ArtifactError(
-            f"{folder}: already holds a complete result; choose another --output or add --overwrite"
-        )
+    if not overwrite:
+        refuse_complete(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / COMPLETE).unlink(missing_ok=True)

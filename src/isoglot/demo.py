@@ -49,9 +49,7 @@ def run_demo(folder: Path, report: Callable[[str], object]) -> None:
     comparison = run_experiment(
         parse_config(ExperimentConfig, _grid(source, aligned)), folder / "experiment", report
     )
-    report("")
-    report(comparison.table().to_text())
-    report(f"\nresults: {folder / 'experiment'}")
+    report(f"\n{comparison.table().to_text()}\nresults: {folder / 'experiment'}")
     report(_NEXT)
 
 

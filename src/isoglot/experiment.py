@@ -7,11 +7,9 @@ is gone on with by running it again. The folder of encoder E, regime R and seed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
-
-import yaml
+from typing import Any, NamedTuple
 
 from isoglot.artifacts import (
     is_complete,
@@ -19,11 +17,11 @@ from isoglot.artifacts import (
     prepare_folder,
     provenance,
     read_json,
+    read_yaml,
     write_json,
     write_text,
     write_yaml,
 )
-from isoglot.config.loading import StrictModel
 from isoglot.config.schema import (
     EncoderConfig,
     ExperimentConfig,
@@ -32,7 +30,7 @@ from isoglot.config.schema import (
     TrainConfig,
 )
 from isoglot.errors import ArtifactError
-from isoglot.pipeline import run_evaluation, run_training
+from isoglot.pipeline import evaluation_record, run_evaluation, run_training
 from isoglot.reporting.tables import Comparison, RunResult, compare
 
 __all__ = ["UNTRAINED", "run_experiment"]
@@ -73,18 +71,19 @@ def run_experiment(
         IsoglotError: If config, data, a model or a folder cannot be used; cells finished by then
             stay finished.
     """
+    cells = list(_cells(config))
+    for cell in cells:
+        _check_cell(config, cell, folder)
     prepare_folder(folder, overwrite=True)
     write_yaml(folder / "config.yaml", config.model_dump(mode="json"))
-    cells = list(_cells(config))
     results = []
     for number, cell in enumerate(cells, start=1):
         report(f"[{number}/{len(cells)}] {cell.folder}")
         model = _trained_model(config, cell, folder / cell.folder)
         for benchmark in config.benchmarks:
             target = folder / cell.folder / benchmark.label
-            if _must_run(target, benchmark):
+            if not is_complete(target):
                 run_evaluation(model, benchmark, target, overwrite=True)
-                write_yaml(target / "config.yaml", benchmark.model_dump(mode="json"))
             results.append(_result(cell, target))
     comparison = compare(results)
     write_text(folder / "comparison.md", comparison.table().to_markdown())
@@ -107,27 +106,37 @@ def _trained_model(config: ExperimentConfig, cell: Cell, folder: Path) -> ModelC
     """Train a cell's model if that is to be done; return where it is."""
     if cell.regime is None:
         return config.model_of(cell.encoder)
-    training: TrainConfig = config.train_config(cell.encoder, cell.regime, cell.seed)
     target = folder / "train"
-    if _must_run(target, training):
-        run_training(training, target)
+    if not is_complete(target):
+        run_training(config.train_config(cell.encoder, cell.regime, cell.seed), target)
     return ModelConfig(name=str(target / "model"))
 
 
-def _must_run(folder: Path, config: StrictModel) -> bool:
-    """Say whether a stage is still to be run.
+def _check_cell(config: ExperimentConfig, cell: Cell, folder: Path) -> None:
+    """Refuse to mix results of different configs; done before anything is touched.
 
     Raises:
-        ArtifactError: If it is complete, but of another config.
+        ArtifactError: If a complete stage of the cell was made with another config.
     """
+    if cell.regime is not None:
+        training: TrainConfig = config.train_config(cell.encoder, cell.regime, cell.seed)
+        _check_stage(folder / cell.folder / "train", training.model_dump(mode="json"))
+    for benchmark in config.benchmarks:
+        wanted = evaluation_record(config.model_of(cell.encoder), benchmark)
+        if cell.regime is not None:
+            # The model is the cell's own, wherever the experiment's folder has been moved to.
+            del wanted["model"]
+        _check_stage(folder / cell.folder / benchmark.label, wanted)
+
+
+def _check_stage(folder: Path, wanted: Mapping[str, Any]) -> None:
     if not is_complete(folder):
-        return True
-    stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    if stored != config.model_dump(mode="json"):
+        return
+    stored = read_yaml(folder / "config.yaml")
+    if any(stored.get(key) != value for key, value in wanted.items()):
         raise ArtifactError(
             f"{folder}: was made with another config; choose another --output or delete it"
         )
-    return False
 
 
 def _result(cell: Cell, folder: Path) -> RunResult:

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isoglot.artifacts import mark_complete, prepare_folder, provenance, write_json
+from isoglot.artifacts import (
+    mark_complete,
+    prepare_folder,
+    provenance,
+    refuse_complete,
+    write_json,
+    write_yaml,
+)
 from isoglot.batches.plan import BatchPlan
 from isoglot.bias.rank_distance import summarize
 from isoglot.config.schema import (
@@ -30,9 +37,10 @@ from isoglot.data.groups import groups_to_collection, read_groups
 from isoglot.data.hub import HubColumns, read_hub
 from isoglot.data.parallel import ParallelTable, build_table
 from isoglot.data.squad import read_squad
+from isoglot.errors import ArtifactError
 from isoglot.evaluation.evaluate import Evaluation, evaluate
-from isoglot.evaluation.measures import DEFAULT_MEASURES
-from isoglot.evaluation.outputs import write_evaluation
+from isoglot.evaluation.measures import DEFAULT_MEASURES, parse_measures
+from isoglot.evaluation.outputs import check_trec_ids, write_evaluation
 from isoglot.records import Group
 
 if TYPE_CHECKING:
@@ -43,7 +51,9 @@ if TYPE_CHECKING:
 __all__ = [
     "TrainingData",
     "evaluate_model",
+    "evaluation_record",
     "load_training_data",
+    "plan_batches",
     "read_source",
     "run_alignment",
     "run_evaluation",
@@ -99,7 +109,7 @@ def load_training_data(config: TrainConfig | AlignConfig) -> TrainingData:
     wanted = config.development
     if wanted.path is not None:
         held = build_table({"development": read_groups(Path(wanted.path))})
-        if wanted.groups:
+        if 0 < wanted.groups * 2 < len(held):  # a smaller file is taken whole
             held = held.hold_out(wanted.groups)[1]
         return TrainingData(table, list(held.groups()))
     if wanted.groups == 0:
@@ -137,6 +147,7 @@ def run_training(config: TrainConfig, folder: Path) -> Path:
     """
     from isoglot.training.train import train
 
+    refuse_complete(folder, "delete the folder")
     data = load_training_data(config)
     plan = BatchPlan(data.table, config.planned_batches, config.training.seed)
     return train(config, plan, _score_of(data, config.development), folder)
@@ -150,6 +161,7 @@ def run_alignment(config: AlignConfig, folder: Path) -> Path:
     """
     from isoglot.training.align import align
 
+    refuse_complete(folder, "delete the folder")
     data = load_training_data(config)
     plan = BatchPlan(data.table, config.batches, config.training.seed)
     return align(config, plan, _score_of(data, config.development), folder)
@@ -191,20 +203,28 @@ def run_evaluation(
 ) -> Evaluation:
     """Load benchmark and model, evaluate, and write the evaluation's folder.
 
+    Nothing is written before both are loaded, and the folder is tried before texts are encoded.
+
     Raises:
         IsoglotError: If benchmark, model or folder cannot be used.
     """
     from isoglot.models.loading import load_encoder
 
-    prepare_folder(folder, overwrite=overwrite)
+    if not overwrite:
+        refuse_complete(folder)
     collection = load_benchmark(
         config.benchmark,
         data_dir=Path(config.data) if config.data is not None else None,
         candidates=config.candidates,
         split=config.split,
+        lang=config.lang,
     )
+    check_trec_ids(collection)
+    parse_measures(config.measures)
+    encoder = load_encoder(model)
+    _start_evaluation(folder, model, config)
     evaluation = evaluate_model(
-        load_encoder(model),
+        encoder,
         collection,
         measures=config.measures,
         run_depth=config.run_depth,
@@ -215,6 +235,23 @@ def run_evaluation(
     write_json(folder / "provenance.json", provenance(data=collection.sources))
     mark_complete(folder)
     return evaluation
+
+
+def evaluation_record(model: ModelConfig, config: EvaluationConfig) -> dict[str, Any]:
+    """Return what ``config.yaml`` says of an evaluation."""
+    return {"model": model.model_dump(mode="json"), "evaluation": config.model_dump(mode="json")}
+
+
+def _start_evaluation(folder: Path, model: ModelConfig, config: EvaluationConfig) -> None:
+    """Write the config and take away what an earlier evaluation may have left."""
+    prepare_folder(folder, overwrite=True)
+    write_yaml(folder / "config.yaml", evaluation_record(model, config))
+    # Files only, and only of our naming: a folder "runs" may hold anything where -o is a project's.
+    for file in (*folder.glob("runs/*.trec"), *folder.glob("qrels/*.qrels")):
+        try:
+            file.unlink()
+        except OSError as error:
+            raise ArtifactError(f"{file}: cannot be replaced ({error.strerror})") from error
 
 
 def _score_of(data: TrainingData, config: DevelopmentConfig) -> DevelopmentScore | None:

@@ -65,12 +65,17 @@ def run(arguments: list[str], command: Callable[..., Any] = app) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        return int(command(arguments, prog_name="isoglot", standalone_mode=False) or 0)
+        code = int(command(arguments, prog_name="isoglot", standalone_mode=False) or 0)
+        # Typer turns an interrupt into an exit with this code and says nothing.
+        return _fail("interrupted", 130) if code == 130 else code
     except Exit as stop:
         return stop.exit_code
     except (Abort, KeyboardInterrupt):
         return _fail("interrupted", 130)
     except TyperException as error:
+        if error.format_message().startswith("Usage:"):  # nothing was asked for: the help
+            typer.echo(error.format_message(), err=True)
+            return 2
         return _fail(f"{error.format_message()} (isoglot --help lists what is allowed)", 2)
     except IsoglotError as error:
         if debug:

@@ -24,6 +24,9 @@ def evaluate(
         str, typer.Option(help="LAReQA layout: sentence or sentence-with-paragraph.")
     ] = "sentence",
     split: Annotated[str | None, typer.Option(help="Split of MIRACL or BEIR.")] = None,
+    lang: Annotated[
+        str | None, typer.Option(help="BEIR layout: language of lines that do not name theirs.")
+    ] = None,
     measure: Annotated[
         list[str] | None, typer.Option(help="As ir_measures writes it. Repeatable.")
     ] = None,
@@ -43,6 +46,7 @@ def evaluate(
         "data": data,
         "candidates": candidates,
         "split": split,
+        "lang": lang,
         "run_depth": run_depth,
     }
     if measure:
@@ -58,5 +62,5 @@ def evaluate(
     table = language_table(
         evaluation.settings, summarize(evaluation), measure=evaluation.measures[0]
     )
-    typer.echo(table.to_text())
+    typer.echo(table.to_text(), nl=False)
     typer.echo(f"results: {output}")

@@ -20,5 +20,5 @@ def experiment(config: ConfigPath, output: Output, overrides: Overrides = None) 
 
     resolved = load_config(ExperimentConfig, config, overrides or ())
     comparison = run_experiment(resolved, output, report=typer.echo)
-    typer.echo(comparison.table().to_text())
+    typer.echo(comparison.table().to_text(), nl=False)
     typer.echo(f"results: {output}")

@@ -148,7 +148,8 @@ class DevelopmentConfig(StrictModel):
     """The development set that selects the checkpoint; never a benchmark."""
 
     groups: Annotated[int, Field(ge=0)] = 200
-    """Training groups to hold out; 0 keeps the last checkpoint."""
+    """Training groups to hold out; 0 keeps the last checkpoint. With ``path``: how many of its
+    groups to use, 0 for all."""
     path: str | None = None
     """Parallel groups to use instead of held-out ones."""
     every: Positive | None = None
@@ -188,7 +189,7 @@ class StaticModelConfig(StrictModel):
     """A static encoder built from nothing: subword vectors, averaged."""
 
     vocabulary: Positive = 48_000
-    """Unigram subwords."""
+    """Most unigram subwords."""
     dim: Positive = 384
     sentences_per_language: Positive = 50_000
     """Most sentences per language from which the subwords are learned."""
@@ -224,6 +225,8 @@ class EvaluationConfig(StrictModel):
     candidates: Literal["sentence", "sentence-with-paragraph"] = "sentence"
     split: str | None = None
     """Split of MIRACL or BEIR."""
+    lang: Language | None = None
+    """Language of a BEIR folder whose lines do not name theirs."""
     measures: Annotated[tuple[str, ...], Field(min_length=1)] = (
         *("AP", "R@1", "R@10", "R@100"),
         *("nDCG@10", "RR@10"),

@@ -145,18 +145,23 @@ class ResumingDownloader:
         self._partial.replace(output_file)
 
     def _receive(self, response: requests.Response, have: int) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
+        from tqdm import tqdm
 
         left = int(response.headers.get("Content-Length", 0))
         with (
             self._partial.open("ab" if have else "wb") as file,
-            Progress(console=Console(stderr=True), disable=not self._progress) as bar,
+            tqdm(
+                desc=self._partial.stem,
+                total=have + left or None,
+                initial=have,
+                unit="B",
+                unit_scale=True,
+                disable=not self._progress,
+            ) as bar,
         ):
-            task = bar.add_task(self._partial.stem, total=have + left or None, completed=have)
             for block in response.iter_content(_BLOCK_BYTES):
                 file.write(block)
-                bar.advance(task, len(block))
+                bar.update(len(block))
 
 
 def _retrieve(remote: RemoteFile, path: Path, partial: Path) -> None:

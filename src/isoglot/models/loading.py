@@ -23,6 +23,7 @@ __all__ = ["load_encoder"]
 
 _PROBE_TIMEOUT_S = 5.0
 _MARKERS = ("modules.json", "config.json")
+_EMBEDDED = "mini"
 
 
 def load_encoder(config: ModelConfig, device: str | None = None) -> SentenceTransformer:
@@ -65,18 +66,19 @@ def _with_pooling(
         config_kwargs={"revision": config.revision, "local_files_only": local_only},
     )
     pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode=config.pooling)
-    return SentenceTransformer(modules=[transformer, pooling], device=device)
+    return SentenceTransformer(
+        modules=[transformer, pooling], device=device, local_files_only=local_only
+    )
 
 
 def _apply_options(model: SentenceTransformer, config: ModelConfig) -> None:
     pooling = next((module for module in model if isinstance(module, Pooling)), None)
-    if config.pooling is not None and pooling is not None:
-        current = pooling.pooling_mode
-        if current != config.pooling and tuple(current) != (config.pooling,):
-            raise ModelError(
-                f"model {config.name!r} comes with {current} pooling; "
-                f"remove model.pooling: {config.pooling}"
-            )
+    current = pooling.pooling_mode if pooling is not None else "no"
+    if config.pooling is not None and current != config.pooling:
+        raise ModelError(
+            f"model {config.name!r} comes with {current} pooling; "
+            f"remove model.pooling: {config.pooling}"
+        )
     if config.query_prompt is not None:
         model.prompts["query"] = config.query_prompt
     if config.passage_prompt is not None:
@@ -88,6 +90,11 @@ def _apply_options(model: SentenceTransformer, config: ModelConfig) -> None:
 
 def _locate(name: str, revision: str | None) -> tuple[str, bool]:
     """Return what to load and whether it must be loaded without the hub."""
+    if name == _EMBEDDED:
+        raise ModelError(
+            f"model {name!r}: this version comes without an embedded encoder; train one with "
+            "`isoglot align`, or write ./mini for a folder of that name"
+        )
     folder = Path(name).expanduser()
     if folder.is_dir():
         # A training run keeps its model in a folder of its own.

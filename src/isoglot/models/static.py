@@ -37,10 +37,10 @@ def learn_subwords(texts: Iterable[str], vocabulary: int) -> Tokenizer:
 
     Args:
         texts: Sentences, already balanced between languages.
-        vocabulary: Number of subwords.
+        vocabulary: Most subwords; few texts give fewer.
 
     Raises:
-        DataError: If the texts are too few for the vocabulary.
+        DataError: If the vocabulary is too small for the characters of the texts.
     """
     normalizer = normalizers.Sequence(
         [
@@ -57,6 +57,7 @@ def learn_subwords(texts: Iterable[str], vocabulary: int) -> Tokenizer:
             model_writer=model,
             model_type="unigram",
             vocab_size=vocabulary,
+            hard_vocab_limit=False,
             character_coverage=0.9998,
             byte_fallback=True,
             normalization_rule_name="identity",
@@ -66,7 +67,7 @@ def learn_subwords(texts: Iterable[str], vocabulary: int) -> Tokenizer:
         )
     except RuntimeError as error:
         raise DataError(
-            f"cannot learn {vocabulary} subwords from these texts; reduce model.vocabulary "
+            f"cannot learn {vocabulary} subwords from these texts; increase model.vocabulary "
             f"({str(error).splitlines()[-1].strip()})"
         ) from error
     pieces = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())

@@ -59,7 +59,7 @@ def census_text(available: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
         f"{available['languages']} languages, {available['ordered_pairs']} ordered pairs"
     )
     kinds = ", ".join(f"{count} {kind}" for kind, count in drawn["batches"].items())
-    return f"{head}\n\n{sizes.to_text()}\n\n{languages.to_text()}\n\nbatches of this run: {kinds}"
+    return f"{head}\n\n{sizes.to_text()}\n{languages.to_text()}\nbatches of this run: {kinds}"
 
 
 def batch_text(table: ParallelTable, batch: Batch) -> str:

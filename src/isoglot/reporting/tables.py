@@ -21,7 +21,7 @@ from isoglot.reporting.writers import Table
 
 __all__ = ["Comparison", "ComparisonRow", "RunResult", "Spread", "compare", "language_table"]
 
-_BATCHES = ("monolingual", "cross-lingual", "hybrid")
+_BATCHES = ("untrained", "monolingual", "cross-lingual", "hybrid")
 _RANK_DISTANCE = "rank distance"
 _MISSING = "–"
 

@@ -47,7 +47,7 @@ def align(
 
     Raises:
         ArtifactError: If the folder holds a complete run or one of another config.
-        DataError: If the texts are too few for the vocabulary.
+        DataError: If the vocabulary is too small for the texts.
     """
     started = time.monotonic()
     open_run(folder, config)

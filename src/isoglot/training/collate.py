@@ -55,16 +55,14 @@ class TextCollator:
 
     def __init__(self, model: SentenceTransformer, table: ParallelTable) -> None:
         self._table = table
-        passage_prompt = next(
-            (model.prompts[k] for k in ("document", "passage", "corpus") if model.prompts.get(k)),
-            None,
-        )
-        self._prompts = {"query": model.prompts.get("query"), "passage": passage_prompt}
+        # The same choice as encode_query and encode_document make, empty prompts included.
+        prompts = {
+            "query": _first_prompt(model, "query"),
+            "passage": _first_prompt(model, "document", "passage", "corpus"),
+        }
         self._collators = {
-            column: SentenceTransformerDataCollator(
-                preprocess_fn=model.preprocess, prompts=prompt or ""
-            )
-            for column, prompt in self._prompts.items()
+            column: SentenceTransformerDataCollator(preprocess_fn=model.preprocess, prompts=prompt)
+            for column, prompt in prompts.items()
         }
 
     def __call__(self, batch: Batch) -> Inputs:
@@ -78,6 +76,11 @@ class TextCollator:
             texts = self._table.texts.take(rows).to_pylist()
             inputs.update(collator([{name: text} for text in texts]))
         return inputs
+
+
+def _first_prompt(model: SentenceTransformer, *names: str) -> str:
+    names = (*names, model.default_prompt_name or "")
+    return next((model.prompts[name] or "" for name in names if name in model.prompts), "")
 
 
 class TokenStore:

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from sentence_transformers import SentenceTransformer
 
 from isoglot.artifacts import (
     file_sha256,
-    is_complete,
     mark_complete,
     prepare_folder,
     provenance,
+    read_yaml,
+    refuse_complete,
     write_json,
     write_yaml,
 )
@@ -139,9 +139,9 @@ def open_run(folder: Path, config: StrictModel) -> None:
     """
     values = config.model_dump(mode="json")
     path = folder / "config.yaml"
-    if not is_complete(folder) and path.is_file():
-        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if stored != values:
+    refuse_complete(folder, "delete the folder")
+    if path.is_file():
+        if read_yaml(path) != values:
             raise ArtifactError(
                 f"{folder}: holds an unfinished run of another config; choose another --output or "
                 "delete the folder"

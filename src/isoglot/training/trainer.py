@@ -1,8 +1,8 @@
 """The sentence-transformers trainer, fed with planned batches.
 
-Only three things differ from the stock trainer: batches come from the plan, the development score
-is a function handed in, and nothing is pickled beside the model. Checkpoints, schedules, precision
-and logging are the ecosystem's.
+Little differs from the stock trainer: batches come from the plan, the development score is a
+function handed in, progress has a rate and a time left, and nothing is pickled beside the model.
+Checkpoints, schedules, precision and trackers are the ecosystem's.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ from sentence_transformers import (
     SentenceTransformerTrainingArguments,
 )
 from sentence_transformers.base.evaluation import BaseEvaluator
+from sentence_transformers.util import get_device_name
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
+from transformers import PrinterCallback
 
 from isoglot.config.schema import DevelopmentConfig, TrainingConfig
+from isoglot.errors import ConfigError
 from isoglot.training.collate import Inputs, PlannedBatches
+from isoglot.training.progress import ProgressBar
 
 __all__ = ["DevelopmentScore", "PlannedTrainer", "training_arguments"]
 
@@ -35,9 +39,11 @@ class PlannedTrainer(SentenceTransformerTrainer):
     step without drawing the ones before.
     """
 
-    def __init__(self, *, batches: PlannedBatches, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, *, batches: PlannedBatches, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._batches = batches
+        self.remove_callback(PrinterCallback)
+        self.add_callback(ProgressBar)
 
     def get_train_dataloader(self) -> DataLoader[Inputs]:
         """Return a loader whose batch i is planned batch i."""
@@ -51,10 +57,14 @@ class PlannedTrainer(SentenceTransformerTrainer):
             persistent_workers=self.args.dataloader_num_workers > 0,
         )
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ANN401
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
         # The stock trainer pickles its arguments beside the model; our config is stored as YAML.
         Path(output_dir or self.args.output_dir, "training_args.bin").unlink(missing_ok=True)
+
+    def _load_best_model(self) -> None:
+        # The stock trainer only logs a failure and goes on with the last weights.
+        self._load_from_checkpoint(self.state.best_model_checkpoint)
 
 
 class DevelopmentEvaluator(BaseEvaluator):
@@ -85,7 +95,13 @@ def training_arguments(
         development: When to score; no scoring if it holds out nothing and names no file.
         batch_size: Rows of a batch, for the trainer's own accounting.
         folder: Where checkpoints go.
+
+    Raises:
+        ConfigError: If this machine cannot train in the precision.
     """
+    on_cpu = get_device_name() == "cpu"
+    if on_cpu and training.precision == "fp16":
+        raise ConfigError("training.precision: fp16 needs a GPU; use fp32 or bf16")
     scored = development.groups > 0 or development.path is not None
     every = development.every or max(1, training.steps // 10)
     return SentenceTransformerTrainingArguments(
@@ -98,6 +114,7 @@ def training_arguments(
         max_grad_norm=training.max_grad_norm,
         warmup_steps=round(training.warmup_share * training.steps),
         lr_scheduler_type=training.schedule,
+        use_cpu=on_cpu,  # without it, bf16 is refused where there is no GPU
         bf16=training.precision == "bf16",
         fp16=training.precision == "fp16",
         seed=training.seed,
@@ -114,6 +131,7 @@ def training_arguments(
         greater_is_better=True if scored else None,
         dataloader_num_workers=training.workers,
         report_to=list(training.report_to) or "none",
+        disable_tqdm=True,  # for ours
     )
 
 

@@ -1,0 +1,313 @@
+"""Training runs end to end: what they write, select, refuse and go on with."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+
+import isoglot.training.align as align_module
+from isoglot.artifacts import is_complete
+from isoglot.errors import ArtifactError, ConfigError, DataError, ModelError
+from isoglot.models.static import WeightedStaticEmbedding
+from isoglot.pipeline import run_alignment, run_training
+from isoglot.training.trainer import PlannedTrainer
+from tests.training.runs import align_config, train_config, write_bitext, write_training_groups
+
+TEXTS = ["Warum geht Brotteig auf?", "Kwa nini?"]
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory):
+    return write_training_groups(tmp_path_factory.mktemp("data") / "groups.jsonl")
+
+
+@pytest.fixture(scope="module")
+def bitext(tmp_path_factory):
+    return write_bitext(tmp_path_factory.mktemp("data") / "bitext.jsonl")
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """Interrupt the run when a step is done and its checkpoint, if it has one, is written."""
+
+    def arm(step):
+        original = PlannedTrainer._maybe_log_save_evaluate
+
+        def until(self, *args, **kwargs):
+            result = original(self, *args, **kwargs)
+            if self.state.global_step == step:
+                raise KeyboardInterrupt
+            return result
+
+        monkeypatch.setattr(PlannedTrainer, "_maybe_log_save_evaluate", until)
+        return lambda: monkeypatch.setattr(PlannedTrainer, "_maybe_log_save_evaluate", original)
+
+    return arm
+
+
+def read_json(path):
+    return json.loads(path.read_text("utf-8"))
+
+
+def losses(folder):
+    return [row["loss"] for row in read_json(folder / "log.json") if "loss" in row]
+
+
+def scores(folder):
+    rows = read_json(folder / "log.json")
+    return {row["step"]: row["eval_score"] for row in rows if "eval_score" in row}
+
+
+def weights(model):
+    return {
+        str(path.relative_to(model)): load_file(path)
+        for path in sorted(model.rglob("*.safetensors"))
+    }
+
+
+def assert_same_bits(one, other):
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    for name, tensors in first.items():
+        assert tensors.keys() == second[name].keys()
+        for key, tensor in tensors.items():
+            assert torch.equal(tensor, second[name][key]), f"{name}: {key}"
+
+
+@pytest.mark.parametrize("layout", ["xlm-r", "labse", "static"])
+def test_a_run_folder_holds_model_log_and_provenance(checkpoints, groups, tmp_path, layout):
+    config = train_config(checkpoints[layout], groups, model={"query_prompt": "Query: "})
+    model = run_training(config, tmp_path / "run")
+    assert model == tmp_path / "run" / "model"
+    files = {"config.yaml", "census.json", "log.json", "provenance.json", "COMPLETE", "model"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == files
+    stored = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text("utf-8"))
+    assert stored == config.model_dump(mode="json")
+    census = read_json(tmp_path / "run" / "census.json")
+    assert (census["available"]["groups"], census["available"]["languages"]) == (9, 3)
+    assert sum(census["drawn"]["rows_by_pair"].values()) == 6 * 4
+    record = read_json(tmp_path / "run" / "provenance.json")
+    assert record["seeds"] == {"training": 0}
+    assert record["selection"]["steps"] == 6
+    assert len(record["data_sha256"]["groups"]) == 64
+
+
+@pytest.mark.parametrize("layout", ["xlm-r", "labse", "static"])
+def test_the_model_is_a_plain_folder_without_pickles(checkpoints, groups, tmp_path, layout):
+    config = train_config(checkpoints[layout], groups, model={"query_prompt": "Query: "})
+    path = run_training(config, tmp_path / "run")
+    before = SentenceTransformer(str(checkpoints[layout]), device="cpu")
+    after = SentenceTransformer(str(path), device="cpu")
+    assert [type(module) for module in after] == [type(module) for module in before]
+    assert after.prompts["query"] == "Query: "
+    assert not np.allclose(after.encode(TEXTS), before.encode(TEXTS))
+    pickles = {".bin", ".pt", ".pth", ".pkl", ".pickle"}
+    assert not [file for file in path.rglob("*") if file.suffix in pickles]
+
+
+@pytest.mark.parametrize("negatives", ["in-batch", "explicit", "both"])
+def test_the_loss_goes_down_with_each_kind_of_negatives(checkpoints, groups, tmp_path, negatives):
+    config = train_config(
+        checkpoints["static"],
+        groups,
+        batches={"regime": "cross-lingual"},
+        loss={"negatives": negatives},
+        training={"steps": 60, "learning_rate": 0.1},
+        development={"groups": 0},
+    )
+    run_training(config, tmp_path / "run")
+    curve = losses(tmp_path / "run")
+    assert len(curve) == 60
+    assert np.mean(curve[-10:]) < 0.5 * np.mean(curve[:10])
+
+
+def test_the_checkpoint_that_scored_best_on_held_out_groups_is_kept(
+    checkpoints, groups, tmp_path, monkeypatch
+):
+    vectors = []
+
+    def best_at_the_second_time(model):
+        vectors.append(model.encode(TEXTS))
+        return {"score": [0.1, 0.9, 0.5][len(vectors) - 1]}
+
+    monkeypatch.setattr(
+        "isoglot.pipeline.development_score", lambda *arguments: best_at_the_second_time
+    )
+    path = run_training(train_config(checkpoints["static"], groups), tmp_path / "run")
+    selection = read_json(tmp_path / "run" / "provenance.json")["selection"]
+    assert selection == {"steps": 6, "best_step": 4, "best_score": 0.9}
+    kept = SentenceTransformer(str(path), device="cpu").encode(TEXTS)
+    assert np.array_equal(kept, vectors[1])
+    assert not np.array_equal(kept, vectors[2])
+
+
+def test_a_best_checkpoint_that_cannot_be_read_is_an_error(
+    checkpoints, groups, tmp_path, monkeypatch
+):
+    def fail(self, path):
+        raise OSError("disk gone")
+
+    monkeypatch.setattr(PlannedTrainer, "_load_from_checkpoint", fail)
+    with pytest.raises(OSError, match="disk gone"):
+        run_training(train_config(checkpoints["static"], groups), tmp_path / "run")
+    assert not is_complete(tmp_path / "run")
+
+
+def test_held_out_groups_are_scored_in_every_setting(checkpoints, groups, tmp_path):
+    run_training(train_config(checkpoints["static"], groups), tmp_path / "run")
+    rows = [row for row in read_json(tmp_path / "run" / "log.json") if "eval_score" in row]
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    for row in rows:
+        settings = [row[f"eval_{name}"] for name in ("monolingual", "cross-lingual")]
+        settings.append(row["eval_multilingual"])
+        assert row["eval_score"] == pytest.approx(np.mean(settings))
+    selection = read_json(tmp_path / "run" / "provenance.json")["selection"]
+    assert selection["best_score"] == max(scores(tmp_path / "run").values())
+
+
+def test_without_development_groups_the_last_weights_are_kept(checkpoints, groups, tmp_path):
+    config = train_config(checkpoints["static"], groups, development={"groups": 0})
+    run_training(config, tmp_path / "run")
+    selection = read_json(tmp_path / "run" / "provenance.json")["selection"]
+    assert selection == {"steps": 6, "best_step": None, "best_score": None}
+    assert scores(tmp_path / "run") == {}
+
+
+def test_gradient_accumulation_uses_the_batches_in_turn(checkpoints, groups, tmp_path):
+    config = train_config(checkpoints["static"], groups, training={"gradient_accumulation": 2})
+    run_training(config, tmp_path / "run")
+    census = read_json(tmp_path / "run" / "census.json")
+    assert sum(census["drawn"]["batches"].values()) == 12
+
+
+def test_bf16_runs_on_a_cpu(checkpoints, groups, tmp_path):
+    config = train_config(checkpoints["xlm-r"], groups, training={"precision": "bf16"})
+    model = SentenceTransformer(str(run_training(config, tmp_path / "run")), device="cpu")
+    assert np.isfinite(model.encode(TEXTS)).all()
+
+
+def test_fp16_on_a_cpu_is_refused(checkpoints, groups, tmp_path, monkeypatch):
+    monkeypatch.setattr("isoglot.training.trainer.get_device_name", lambda: "cpu")
+    config = train_config(checkpoints["static"], groups, training={"precision": "fp16"})
+    with pytest.raises(ConfigError, match="fp16 needs a GPU; use fp32 or bf16"):
+        run_training(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize("layout", ["xlm-r", "static"])
+@pytest.mark.parametrize("step", [3, 4, 6])
+def test_an_interrupted_run_ends_in_the_same_bits(
+    checkpoints, groups, tmp_path, stop_after, layout, step
+):
+    config = train_config(checkpoints[layout], groups)
+    whole = run_training(config, tmp_path / "whole")
+    go_on = stop_after(step)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config, tmp_path / "parts")
+    assert not is_complete(tmp_path / "parts")
+    assert not (tmp_path / "parts" / "model").exists()
+    go_on()
+    parts = run_training(config, tmp_path / "parts")
+    assert_same_bits(whole, parts)
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
+    assert scores(tmp_path / "parts") == scores(tmp_path / "whole")
+
+
+def test_a_run_interrupted_before_its_first_checkpoint_starts_anew(
+    checkpoints, groups, tmp_path, stop_after
+):
+    config = train_config(checkpoints["static"], groups)
+    go_on = stop_after(1)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config, tmp_path / "parts")
+    go_on()
+    whole = run_training(config, tmp_path / "whole")
+    assert_same_bits(whole, run_training(config, tmp_path / "parts"))
+
+
+def test_a_half_written_checkpoint_is_passed_over(checkpoints, groups, tmp_path, stop_after):
+    config = train_config(checkpoints["static"], groups)
+    go_on = stop_after(4)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config, tmp_path / "parts")
+    # The state is what is written last.
+    (tmp_path / "parts" / "checkpoints" / "checkpoint-4" / "trainer_state.json").unlink()
+    go_on()
+    whole = run_training(config, tmp_path / "whole")
+    assert_same_bits(whole, run_training(config, tmp_path / "parts"))
+
+
+def test_an_unfinished_run_of_another_config_is_refused(checkpoints, groups, tmp_path, stop_after):
+    go_on = stop_after(4)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(train_config(checkpoints["static"], groups), tmp_path / "run")
+    go_on()
+    other = train_config(checkpoints["static"], groups, training={"learning_rate": 0.5})
+    with pytest.raises(ArtifactError, match="run: holds an unfinished run of another config"):
+        run_training(other, tmp_path / "run")
+
+
+def test_a_complete_run_is_refused_before_anything_is_read(checkpoints, groups, tmp_path):
+    config = train_config(checkpoints["static"], groups)
+    run_training(config, tmp_path / "run")
+    gone = train_config(tmp_path / "no-model", tmp_path / "no-data")
+    with pytest.raises(ArtifactError, match=r"already holds a complete .* delete the folder"):
+        run_training(gone, tmp_path / "run")
+    assert is_complete(tmp_path / "run")
+
+
+def test_a_missing_model_or_file_leaves_no_folder(checkpoints, groups, tmp_path):
+    with pytest.raises(ModelError, match="no such folder"):
+        run_training(train_config(tmp_path / "no-model", groups), tmp_path / "run")
+    with pytest.raises(DataError, match="no such file"):
+        run_training(train_config(checkpoints["static"], tmp_path / "no-data"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_alignment_gives_a_plain_static_encoder(bitext, tmp_path):
+    config = align_config(bitext, batches={"regime": "cross-lingual"})
+    path = run_alignment(config, tmp_path / "run")
+    model = SentenceTransformer(str(path), device="cpu")
+    assert [type(module) for module in model] == [StaticEmbedding]
+    assert model.encode(TEXTS).shape == (2, 16)
+    files = {"config.yaml", "census.json", "log.json", "provenance.json", "COMPLETE", "model"}
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {*files, "tokenizer.json"}
+    curve = losses(tmp_path / "run")
+    assert np.mean(curve[-5:]) < np.mean(curve[:5])
+
+
+def test_the_folded_encoder_gives_the_directions_of_the_trained_one(bitext, tmp_path, monkeypatch):
+    trained = []
+    fold = align_module._folded
+    monkeypatch.setattr(align_module, "_folded", lambda model: trained.append(model) or fold(model))
+    path = run_alignment(align_config(bitext), tmp_path / "run")
+    weighted, folded = trained[0], SentenceTransformer(str(path), device="cpu")
+    assert isinstance(weighted[0], WeightedStaticEmbedding)
+    assert weighted[0].log_weight.std() > 0
+    cosines = [
+        np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b)
+        for a, b in zip(weighted.encode(TEXTS), folded.encode(TEXTS), strict=True)
+    ]
+    assert np.allclose(cosines, 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("step", [7, 10])
+def test_an_interrupted_alignment_ends_in_the_same_bits(bitext, tmp_path, stop_after, step):
+    config = align_config(bitext)
+    whole = run_alignment(config, tmp_path / "whole")
+    go_on = stop_after(step)
+    with pytest.raises(KeyboardInterrupt):
+        run_alignment(config, tmp_path / "parts")
+    assert list((tmp_path / "parts" / "checkpoints").glob("checkpoint-*"))
+    go_on()
+    assert_same_bits(whole, run_alignment(config, tmp_path / "parts"))
+
+
+def test_a_vocabulary_smaller_than_the_characters_is_refused(bitext, tmp_path):
+    with pytest.raises(DataError, match=r"cannot learn 20 subwords .* model\.vocabulary"):
+        run_alignment(align_config(bitext, model={"vocabulary": 20}), tmp_path / "run")
+    assert not is_complete(tmp_path / "run")
