@@ -108,7 +108,7 @@ def test_a_second_run_trains_and_evaluates_nothing(grid, tmp_path, monkeypatch):
     monkeypatch.setattr(experiment, "run_training", refuse)
     monkeypatch.setattr(experiment, "run_evaluation", refuse)
     second, _ = run(grid(), tmp_path / "grid")
-    assert second.table().to_markdown() == first.table().to_markdown()
+    assert second[0].table().to_markdown() == first[0].table().to_markdown()
 
 
 def test_an_interrupted_grid_goes_on_where_it_was(grid, tmp_path, count_stages):
@@ -168,3 +168,16 @@ def test_a_changed_config_is_refused_and_touches_nothing(
         run(grid(**changes), tmp_path / "grid")
     assert tree(tmp_path / "grid") == before
     assert is_complete(tmp_path / "grid")
+
+
+def test_each_measure_has_its_table_and_its_tables_by_language(grid, tmp_path):
+    comparisons, _ = run(grid(measures=["AP", "R@1"], seeds=[0]), tmp_path / "grid")
+    assert [comparison.measure for comparison in comparisons] == ["AP", "R@1"]
+    text = (tmp_path / "grid" / "comparison.md").read_text("utf-8")
+    assert text.startswith("## AP\n\n| benchmark")
+    assert "\n## R@1\n\n| benchmark" in text
+    languages = (tmp_path / "grid" / "languages.md").read_text("utf-8")
+    assert ", tiny, AP\n" in languages
+    assert "monolingual R@1: hybrid" in languages
+    with (tmp_path / "grid" / "comparison.csv").open(encoding="utf-8") as file:
+        assert {row["measure"] for row in csv.DictReader(file)} == {"AP", "R@1"}

@@ -46,7 +46,7 @@ def run_demo(folder: Path, report: Callable[[str], object]) -> None:
     if not is_complete(aligned):
         report("aligning a small static encoder on the training passages")
         run_alignment(parse_config(AlignConfig, _alignment(source)), aligned)
-    comparison = run_experiment(
+    (comparison,) = run_experiment(
         parse_config(ExperimentConfig, _grid(source, aligned)), folder / "experiment", report
     )
     report(f"\n{comparison.table().to_text()}\nresults: {folder / 'experiment'}")

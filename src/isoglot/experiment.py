@@ -7,7 +7,8 @@ is gone on with by running it again. The folder of encoder E, regime R and seed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,6 @@ from isoglot.artifacts import (
     mark_complete,
     prepare_folder,
     provenance,
-    read_json,
     read_yaml,
     write_json,
     write_text,
@@ -30,7 +30,9 @@ from isoglot.config.schema import (
     TrainConfig,
 )
 from isoglot.errors import ArtifactError
+from isoglot.evaluation.outputs import read_evaluation
 from isoglot.pipeline import evaluation_record, run_evaluation, run_training
+from isoglot.reporting.by_language import compare_languages
 from isoglot.reporting.tables import Comparison, RunResult, compare
 
 __all__ = ["UNTRAINED", "run_experiment"]
@@ -56,7 +58,7 @@ class Cell(NamedTuple):
 
 def run_experiment(
     config: ExperimentConfig, folder: Path, report: Callable[[str], object]
-) -> Comparison:
+) -> list[Comparison]:
     """Run what is missing of an experiment and compare all of it.
 
     Args:
@@ -65,7 +67,8 @@ def run_experiment(
         report: Takes a line about what is happening.
 
     Returns:
-        The comparison, also written to ``comparison.md`` and ``comparison.csv``.
+        A comparison per measure, also written to ``comparison.md`` and ``comparison.csv``;
+        ``languages.md`` has them by query language.
 
     Raises:
         IsoglotError: If config, data, a model or a folder cannot be used; cells finished by then
@@ -85,12 +88,29 @@ def run_experiment(
             if not is_complete(target):
                 run_evaluation(model, benchmark, target, overwrite=True)
             results.append(_result(cell, target))
-    comparison = compare(results)
-    write_text(folder / "comparison.md", comparison.table().to_markdown())
-    write_text(folder / "comparison.csv", comparison.data().to_csv())
+    comparisons = [compare(results, measure=measure) for measure in config.measures]
+    _write_tables(comparisons, results, folder)
     write_json(folder / "provenance.json", provenance())
     mark_complete(folder)
-    return comparison
+    return comparisons
+
+
+def _write_tables(
+    comparisons: Sequence[Comparison], results: Sequence[RunResult], folder: Path
+) -> None:
+    """Write the comparison and the tables by language, one of each per measure."""
+    sections, languages = [], []
+    for comparison in comparisons:
+        sections.append(f"## {comparison.measure}\n\n{comparison.table().to_markdown()}")
+        tables = compare_languages(results, measure=comparison.measure)
+        for (benchmark, encoder), table in tables.items():
+            heading = f"## {benchmark}, {encoder}, {comparison.measure}"
+            languages.append(f"{heading}\n\n{table.to_markdown()}")
+    write_text(folder / "comparison.md", "\n".join(sections))
+    write_text(folder / "languages.md", "\n".join(languages))
+    data = [comparison.data() for comparison in comparisons]
+    rows = tuple(row for table in data for row in table.rows)
+    write_text(folder / "comparison.csv", replace(data[0], rows=rows).to_csv())
 
 
 def _cells(config: ExperimentConfig) -> Iterator[Cell]:
@@ -140,6 +160,12 @@ def _check_stage(folder: Path, wanted: Mapping[str, Any]) -> None:
 
 
 def _result(cell: Cell, folder: Path) -> RunResult:
-    metrics = read_json(folder / "metrics.json")
-    regime = cell.regime or UNTRAINED
-    return RunResult(cell.encoder.label, regime, cell.seed, str(metrics["benchmark"]), metrics)
+    stored = read_evaluation(folder)
+    return RunResult(
+        encoder=cell.encoder.label,
+        batches=cell.regime or UNTRAINED,
+        seed=cell.seed,
+        benchmark=str(stored.metrics["benchmark"]),
+        metrics=stored.metrics,
+        settings=stored.settings,
+    )

@@ -15,6 +15,7 @@ from isoglot.artifacts import is_complete
 from isoglot.errors import ArtifactError, ConfigError, DataError, ModelError
 from isoglot.models.static import WeightedStaticEmbedding
 from isoglot.pipeline import run_alignment, run_training
+from isoglot.training.train import _refuse_several_devices
 from isoglot.training.trainer import PlannedTrainer
 from tests.training.runs import align_config, train_config, write_bitext, write_training_groups
 
@@ -311,3 +312,10 @@ def test_a_vocabulary_smaller_than_the_characters_is_refused(bitext, tmp_path):
     with pytest.raises(DataError, match=r"cannot learn 20 subwords .* model\.vocabulary"):
         run_alignment(align_config(bitext, model={"vocabulary": 20}), tmp_path / "run")
     assert not is_complete(tmp_path / "run")
+
+
+@pytest.mark.parametrize(("processes", "gpus"), [(2, 0), (1, 4)])
+def test_several_devices_are_refused_before_they_train_on_the_same_batches(processes, gpus):
+    message = f"one device, found {processes} processes and {gpus} GPUs; start one process"
+    with pytest.raises(ConfigError, match=message):
+        _refuse_several_devices(processes, gpus)

@@ -39,7 +39,7 @@ def evaluate(
     from isoglot.config.loading import parse_config
     from isoglot.config.schema import EvaluationConfig, ModelConfig
     from isoglot.pipeline import run_evaluation
-    from isoglot.reporting.tables import language_table
+    from isoglot.reporting.by_language import language_table
 
     values: dict[str, Any] = {
         "benchmark": benchmark,

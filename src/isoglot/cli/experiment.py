@@ -19,6 +19,6 @@ def experiment(config: ConfigPath, output: Output, overrides: Overrides = None) 
     from isoglot.experiment import run_experiment
 
     resolved = load_config(ExperimentConfig, config, overrides or ())
-    comparison = run_experiment(resolved, output, report=typer.echo)
-    typer.echo(comparison.table().to_text(), nl=False)
+    for comparison in run_experiment(resolved, output, report=typer.echo):
+        typer.echo(comparison.table().to_text())
     typer.echo(f"results: {output}")

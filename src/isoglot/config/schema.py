@@ -263,6 +263,8 @@ class ExperimentConfig(StrictModel):
     untrained: bool = True
     """Also evaluate every encoder as it comes."""
     benchmarks: Annotated[tuple[EvaluationConfig, ...], Field(min_length=1)]
+    measures: Annotated[tuple[str, ...], Field(min_length=1)] = ("AP",)
+    """Measures to compare by, a table each; names as ir_measures writes them."""
     data: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
     languages: Languages | None = None
     batches: BatchConfig = BatchConfig()

@@ -1,7 +1,6 @@
-"""Tables of results: encoders and batches compared, and one evaluation by query language.
+"""The comparison of encoders and batches, published rows beside it, from ``metrics.json``.
 
-Figures come from ``metrics.json`` and ``settings.parquet``; how a table is written is in
-``writers``.
+By language it is in ``by_language``; how a table is written is in ``writers``.
 """
 
 from __future__ import annotations
@@ -19,10 +18,20 @@ from isoglot.evaluation.settings import SETTINGS
 from isoglot.reporting.published import published_encoder, published_rows
 from isoglot.reporting.writers import Table
 
-__all__ = ["Comparison", "ComparisonRow", "RunResult", "Spread", "compare", "language_table"]
+__all__ = [
+    "BATCHES",
+    "RANK_DISTANCE",
+    "Comparison",
+    "ComparisonRow",
+    "RunResult",
+    "Spread",
+    "compare",
+    "round_figure",
+]
 
-_BATCHES = ("untrained", "monolingual", "cross-lingual", "hybrid")
-_RANK_DISTANCE = "rank distance"
+BATCHES = ("untrained", "monolingual", "cross-lingual", "hybrid")
+"""The order of rows and columns."""
+RANK_DISTANCE = "rank distance"
 _MISSING = "–"
 
 
@@ -36,6 +45,8 @@ class RunResult:
     benchmark: str
     metrics: Mapping[str, Any]
     """The content of ``metrics.json``."""
+    settings: Sequence[SettingRow] = ()
+    """The rows of ``settings.parquet``, where languages are compared."""
 
 
 class Spread(NamedTuple):
@@ -72,12 +83,12 @@ class Comparison:
         names = ("benchmark", "encoder", "batches", "source")
         figures = tuple(f"{setting} {self.measure}" for setting in SETTINGS)
         return Table(
-            (*names, *figures, _RANK_DISTANCE),
+            (*names, *figures, RANK_DISTANCE),
             tuple(
                 (
                     *(row.benchmark, row.encoder, row.batches, row.source),
                     *(_show(row.figures[setting], 4) for setting in SETTINGS),
-                    _show(row.figures[_RANK_DISTANCE], 1),
+                    _show(row.figures[RANK_DISTANCE], 1),
                 )
                 for row in self.rows
             ),
@@ -87,7 +98,7 @@ class Comparison:
     def data(self) -> Table:
         """Return the table to compute with: means and deviations in columns of their own."""
         columns = ["benchmark", "encoder", "batches", "source", "seeds", "measure"]
-        for column in (*SETTINGS, _RANK_DISTANCE):
+        for column in (*SETTINGS, RANK_DISTANCE):
             columns += [column, f"{column} standard deviation"]
         rows = []
         for row in self.rows:
@@ -129,42 +140,6 @@ def compare(
     return Comparison(measure, tuple(sorted(rows, key=_place)))
 
 
-def language_table(
-    settings: Iterable[SettingRow], bias: Mapping[str, Any], *, measure: str = "AP"
-) -> Table:
-    """Return one evaluation by query language, one column per setting, and the mean below.
-
-    The cross-lingual column is the mean over passage languages. The last row is a mean over
-    query languages; the cross-lingual figure of ``summary``, a mean over pairs, is the same unless
-    some pairs are missing.
-
-    Raises:
-        ConfigError: If the measure is no measure.
-        DataError: If the evaluation does not hold it.
-    """
-    measure = str(parse_measure(measure))
-    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in settings:
-        if row.measure == measure:
-            values[row.query_lang][row.setting].append(row.value)
-    if not values:
-        raise DataError(f"the evaluation does not hold {measure}; evaluate with this measure")
-    distances = bias.get("rank_distance_by_query_lang", {})
-    by_lang: dict[str, list[float | None]] = {
-        lang: [*(_mean(values[lang][setting]) for setting in SETTINGS), distances.get(lang)]
-        for lang in sorted(values)
-    }
-    columns = zip(*by_lang.values(), strict=True)
-    by_lang["mean"] = [_mean([v for v in column if v is not None]) for column in columns]
-    return Table(
-        ("query language", *(f"{setting} {measure}" for setting in SETTINGS), _RANK_DISTANCE),
-        tuple(
-            (lang, *(_round(value, 4) for value in figures[:-1]), _round(figures[-1], 1))
-            for lang, figures in by_lang.items()
-        ),
-    )
-
-
 _Key = tuple[str, str, str]
 """Benchmark, encoder, batches."""
 
@@ -191,7 +166,7 @@ def _row(
         setting: _spread([m["summary"].get(setting, {}).get(measure) for m in metrics])
         for setting in SETTINGS
     }
-    figures[_RANK_DISTANCE] = _spread([m["bias"].get("rank_distance") for m in metrics])
+    figures[RANK_DISTANCE] = _spread([m["bias"].get("rank_distance") for m in metrics])
     if publication:
         return ComparisonRow(*key, publication, 0, figures)
     count = len(metrics)
@@ -209,7 +184,7 @@ def _published_beside(benchmarks: set[str], measure: str) -> list[ComparisonRow]
 
 def _place(row: ComparisonRow) -> tuple[str, str, int, str, bool, str]:
     """Sort a published row directly below ours of the same encoder and batches."""
-    batches = _BATCHES.index(row.batches) if row.batches in _BATCHES else len(_BATCHES)
+    batches = BATCHES.index(row.batches) if row.batches in BATCHES else len(BATCHES)
     encoder = published_encoder(row.encoder).lower()
     return row.benchmark, encoder, batches, row.batches, row.seeds == 0, row.encoder
 
@@ -228,15 +203,12 @@ def _spread(values: list[float | None]) -> Spread | None:
     return Spread(statistics.fmean(present), deviation)
 
 
-def _mean(values: list[float]) -> float | None:
-    return statistics.fmean(values) if values else None
-
-
 def _show(spread: Spread | None, digits: int) -> str:
     if spread is None or spread.deviation is None:
-        return _round(spread.mean if spread else None, digits)
+        return round_figure(spread.mean if spread else None, digits)
     return f"{spread.mean:.{digits}f} ± {spread.deviation:.{digits}f}"
 
 
-def _round(value: float | None, digits: int) -> str:
+def round_figure(value: float | None, digits: int) -> str:
+    """Return a figure rounded, or the sign for none."""
     return _MISSING if value is None else f"{value:.{digits}f}"

@@ -36,7 +36,7 @@ from isoglot.config.schema import (
     TrainConfig,
     TrainingConfig,
 )
-from isoglot.errors import ArtifactError
+from isoglot.errors import ArtifactError, ConfigError
 from isoglot.models.loading import load_encoder
 from isoglot.training.collate import Inputs, PlannedBatches, TextCollator
 from isoglot.training.losses import InfoNCELoss
@@ -105,6 +105,9 @@ def fit(job: Fit, folder: Path) -> dict[str, Any]:
 
     Returns:
         What was selected: best step and score, where a development set was scored.
+
+    Raises:
+        ConfigError: If there is more than one process or GPU.
     """
     checkpoints = folder / "checkpoints"
     arguments = training_arguments(
@@ -113,6 +116,7 @@ def fit(job: Fit, folder: Path) -> dict[str, Any]:
         batch_size=job.plan.config.size,
         folder=checkpoints,
     )
+    _refuse_several_devices(arguments.world_size, arguments.n_gpu)
     count = job.training.steps * job.training.gradient_accumulation
     trainer = PlannedTrainer(
         model=job.model,
@@ -129,6 +133,19 @@ def fit(job: Fit, folder: Path) -> dict[str, Any]:
         "best_step": trainer.state.best_global_step,
         "best_score": trainer.state.best_metric,
     }
+
+
+def _refuse_several_devices(processes: int, gpus: int) -> None:
+    """Refuse what would silently train every process on the same batches, or split a batch.
+
+    Raises:
+        ConfigError: If there is more than one process, or more than one GPU in this one.
+    """
+    if processes > 1 or gpus > 1:
+        raise ConfigError(
+            f"training runs on one device, found {processes} processes and {gpus} GPUs; start one "
+            "process, with CUDA_VISIBLE_DEVICES naming one GPU"
+        )
 
 
 def open_run(folder: Path, config: StrictModel) -> None:
