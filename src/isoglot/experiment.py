@@ -33,12 +33,9 @@ from isoglot.errors import ArtifactError
 from isoglot.evaluation.outputs import read_evaluation
 from isoglot.pipeline import evaluation_record, run_evaluation, run_training
 from isoglot.reporting.by_language import compare_languages
-from isoglot.reporting.tables import Comparison, RunResult, compare
+from isoglot.reporting.tables import UNTRAINED, Comparison, RunResult, compare
 
-__all__ = ["UNTRAINED", "run_experiment"]
-
-UNTRAINED = "untrained"
-"""Stands for the regime of an encoder evaluated as it comes."""
+__all__ = ["run_experiment"]
 
 
 class Cell(NamedTuple):

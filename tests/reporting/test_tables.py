@@ -31,6 +31,14 @@ def test_seeds_are_averaged():
     assert cells[4:] == ("0.5000 ± 0.1000", "0.2500 ± 0.0500", "–", "100.0 ± 0.0")
 
 
+def test_an_encoder_as_it_comes_stands_first_and_has_no_seed():
+    rows = compare([result(), result(batches="untrained")]).rows
+    assert [(row.batches, row.source) for row in rows] == [
+        ("untrained", "as it comes"),
+        ("hybrid", "1 seed"),
+    ]
+
+
 def test_one_seed_shows_no_spread():
     (cells,) = compare([result()]).table().rows
     assert cells[3:] == ("1 seed", "0.5000", "0.2500", "–", "100.0")

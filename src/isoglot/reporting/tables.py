@@ -21,6 +21,7 @@ from isoglot.reporting.writers import Table
 __all__ = [
     "BATCHES",
     "RANK_DISTANCE",
+    "UNTRAINED",
     "Comparison",
     "ComparisonRow",
     "RunResult",
@@ -29,7 +30,9 @@ __all__ = [
     "round_figure",
 ]
 
-BATCHES = ("untrained", "monolingual", "cross-lingual", "hybrid")
+UNTRAINED = "untrained"
+"""Stands for the batches of an encoder evaluated as it comes."""
+BATCHES = (UNTRAINED, "monolingual", "cross-lingual", "hybrid")
 """The order of rows and columns."""
 RANK_DISTANCE = "rank distance"
 _MISSING = "–"
@@ -170,7 +173,9 @@ def _row(
     if publication:
         return ComparisonRow(*key, publication, 0, figures)
     count = len(metrics)
-    return ComparisonRow(*key, "1 seed" if count == 1 else f"{count} seeds", count, figures)
+    seeds = "1 seed" if count == 1 else f"{count} seeds"
+    source = "as it comes" if key[-1] == UNTRAINED else seeds
+    return ComparisonRow(*key, source, count, figures)
 
 
 def _published_beside(benchmarks: set[str], measure: str) -> list[ComparisonRow]:
