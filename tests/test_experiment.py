@@ -8,7 +8,8 @@ import pytest
 import isoglot.experiment as experiment
 from isoglot.artifacts import is_complete
 from isoglot.config.schema import ExperimentConfig
-from isoglot.errors import ArtifactError
+from isoglot.errors import ArtifactError, ConfigError, DataError
+from tests.data.builders import write_jsonl
 from tests.training.runs import write_training_groups
 
 REGIMES = ("monolingual", "cross-lingual", "hybrid")
@@ -181,3 +182,41 @@ def test_each_measure_has_its_table_and_its_tables_by_language(grid, tmp_path):
     assert "monolingual R@1: hybrid" in languages
     with (tmp_path / "grid" / "comparison.csv").open(encoding="utf-8") as file:
         assert {row["measure"] for row in csv.DictReader(file)} == {"AP", "R@1"}
+
+
+def test_a_cell_trained_anew_is_evaluated_anew(grid, tmp_path, count_stages):
+    run(grid(seeds=[0]), tmp_path / "grid")
+    (tmp_path / "grid" / "tiny" / "hybrid-seed0" / "train" / "COMPLETE").unlink()
+    (tmp_path / "grid" / "tiny" / "hybrid-seed0" / "train" / "config.yaml").unlink()
+    before = dict(count_stages)
+    run(grid(seeds=[0]), tmp_path / "grid")
+    assert count_stages["train"] == before["train"] + 1
+    assert count_stages["evaluate"] == before["evaluate"] + 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"measures": ["nDCG@10"]}, ConfigError, "nDCG@10 is not among the measures of"),
+        ({"measures": ["APP"]}, ConfigError, "APP"),
+        ({"benchmarks": [{"benchmark": "xquad"}]}, ConfigError, "did you mean 'xquad-r'"),
+        ({"data": [{"path": "none.jsonl"}]}, DataError, "none.jsonl: no such file"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_written(
+    grid, tmp_path, changes, error, message
+):
+    with pytest.raises(error, match=message):
+        run(grid(**changes), tmp_path / "grid")
+    assert not (tmp_path / "grid").exists()
+
+
+def test_published_rows_stand_only_beside_the_benchmark_itself(grid, tmp_path):
+    impostor = tmp_path / "xquad-r"
+    write_jsonl(impostor / "corpus.jsonl", [{"_id": "d", "text": "passage", "lang": "en"}])
+    write_jsonl(impostor / "queries.jsonl", [{"_id": "q", "text": "query", "lang": "en"}])
+    (impostor / "qrels").mkdir()
+    (impostor / "qrels" / "test.tsv").write_text("q\td\t1\n", "utf-8")
+    benchmarks = [{"benchmark": str(impostor), "measures": ["AP"]}]
+    (comparison,), _ = run(grid(benchmarks=benchmarks, seeds=[0]), tmp_path / "grid")
+    assert {row.encoder for row in comparison.rows} == {"tiny"}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from isoglot.artifacts import (
+    COMPLETE,
     is_complete,
     mark_complete,
     prepare_folder,
@@ -24,14 +25,17 @@ from isoglot.artifacts import (
 )
 from isoglot.config.schema import (
     EncoderConfig,
+    EvaluationConfig,
     ExperimentConfig,
     ModelConfig,
     Regime,
     TrainConfig,
 )
-from isoglot.errors import ArtifactError
+from isoglot.data.collection import Collection
+from isoglot.errors import ArtifactError, ConfigError, DataError
+from isoglot.evaluation.measures import parse_measures
 from isoglot.evaluation.outputs import read_evaluation
-from isoglot.pipeline import evaluation_record, run_evaluation, run_training
+from isoglot.pipeline import evaluation_record, load_collection, run_evaluation, run_training
 from isoglot.reporting.by_language import compare_languages
 from isoglot.reporting.tables import UNTRAINED, Comparison, RunResult, compare
 
@@ -74,6 +78,8 @@ def run_experiment(
     cells = list(_cells(config))
     for cell in cells:
         _check_cell(config, cell, folder)
+    _check_measures(config)
+    collections = _load_collections(config, cells, folder)
     prepare_folder(folder, overwrite=True)
     write_yaml(folder / "config.yaml", config.model_dump(mode="json"))
     results = []
@@ -83,8 +89,9 @@ def run_experiment(
         for benchmark in config.benchmarks:
             target = folder / cell.folder / benchmark.label
             if not is_complete(target):
-                run_evaluation(model, benchmark, target, overwrite=True)
-            results.append(_result(cell, target))
+                collection = collections[benchmark.label]
+                run_evaluation(model, benchmark, target, collection=collection, overwrite=True)
+            results.append(_result(cell, benchmark, target))
     comparisons = [compare(results, measure=measure) for measure in config.measures]
     _write_tables(comparisons, results, folder)
     write_json(folder / "provenance.json", provenance())
@@ -125,6 +132,9 @@ def _trained_model(config: ExperimentConfig, cell: Cell, folder: Path) -> ModelC
         return config.model_of(cell.encoder)
     target = folder / "train"
     if not is_complete(target):
+        for benchmark in config.benchmarks:
+            # Results of an earlier model of this cell are no longer its results.
+            (folder / benchmark.label / COMPLETE).unlink(missing_ok=True)
         run_training(config.train_config(cell.encoder, cell.regime, cell.seed), target)
     return ModelConfig(name=str(target / "model"))
 
@@ -156,13 +166,54 @@ def _check_stage(folder: Path, wanted: Mapping[str, Any]) -> None:
         )
 
 
-def _result(cell: Cell, folder: Path) -> RunResult:
+def _check_measures(config: ExperimentConfig) -> None:
+    """Check the measures before hours of work.
+
+    Raises:
+        ConfigError: If one is no measure, or is not among a benchmark's.
+    """
+    for benchmark in config.benchmarks:
+        evaluated = set(map(str, parse_measures(benchmark.measures)))
+        for measure in map(str, parse_measures(config.measures)):
+            if measure not in evaluated:
+                raise ConfigError(
+                    f"measures: {measure} is not among the measures of {benchmark.title}; "
+                    f"it has {', '.join(benchmark.measures)}"
+                )
+
+
+def _load_collections(
+    config: ExperimentConfig, cells: Sequence[Cell], folder: Path
+) -> dict[str, Collection]:
+    """Load the benchmarks that some cell has still to be evaluated on, once for all cells.
+
+    Raises:
+        IsoglotError: If one cannot be loaded, or a file of training data is missing.
+    """
+    untrained = [
+        cell
+        for cell in cells
+        if cell.regime is not None and not is_complete(folder / cell.folder / "train")
+    ]
+    if untrained:
+        for source in config.data:
+            if source.format != "hub" and not Path(source.path).exists():
+                raise DataError(f"{source.path}: no such file; data names the training data")
+    return {
+        benchmark.label: load_collection(benchmark)
+        for benchmark in config.benchmarks
+        if untrained
+        or not all(is_complete(folder / cell.folder / benchmark.label) for cell in cells)
+    }
+
+
+def _result(cell: Cell, benchmark: EvaluationConfig, folder: Path) -> RunResult:
     stored = read_evaluation(folder)
     return RunResult(
         encoder=cell.encoder.label,
         batches=cell.regime or UNTRAINED,
         seed=cell.seed,
-        benchmark=str(stored.metrics["benchmark"]),
+        benchmark=benchmark.title,
         metrics=stored.metrics,
         settings=stored.settings,
     )

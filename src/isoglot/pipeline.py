@@ -15,6 +15,7 @@ from isoglot.artifacts import (
     mark_complete,
     prepare_folder,
     provenance,
+    read_yaml,
     refuse_complete,
     write_json,
     write_yaml,
@@ -37,9 +38,9 @@ from isoglot.data.groups import groups_to_collection, read_groups
 from isoglot.data.hub import HubColumns, read_hub
 from isoglot.data.parallel import ParallelTable, build_table
 from isoglot.data.squad import read_squad
-from isoglot.errors import ArtifactError
-from isoglot.evaluation.evaluate import Evaluation, evaluate
-from isoglot.evaluation.measures import DEFAULT_MEASURES, parse_measures
+from isoglot.errors import ArtifactError, ConfigError, ModelError
+from isoglot.evaluation.evaluate import DEFAULT_RUN_DEPTH, Evaluation, evaluate
+from isoglot.evaluation.measures import DEFAULT_MEASURES, parse_measure, parse_measures
 from isoglot.evaluation.outputs import check_trec_ids, write_evaluation
 from isoglot.records import Group
 
@@ -52,6 +53,7 @@ __all__ = [
     "TrainingData",
     "evaluate_model",
     "evaluation_record",
+    "load_collection",
     "load_training_data",
     "plan_batches",
     "read_source",
@@ -67,6 +69,8 @@ class TrainingData:
 
     table: ParallelTable
     development: Sequence[Group]
+    dropped: int = 0
+    """Groups not trained on, because they mean the same as one of ``development.path``."""
 
 
 def read_source(source: SourceConfig) -> Iterable[Group]:
@@ -100,22 +104,36 @@ def load_training_data(config: TrainConfig | AlignConfig) -> TrainingData:
     """Read all data sets and set the development groups apart.
 
     Raises:
-        ConfigError: If a language has no text, or too many groups are to be held out.
+        ConfigError: If a language has no text, too many groups are to be held out, or none is left
+            to train on.
         DataError: If a file is missing or malformed.
     """
-    table = build_table({source.label: read_source(source) for source in config.data})
+    wanted = config.development
+    parse_measure(wanted.measure)
+    whole = build_table({source.label: read_source(source) for source in config.data})
+    held = _read_development(wanted) if wanted.path is not None else None
+    # Before languages are left out: a group is known by its texts in any language.
+    table = whole.apart_from(held) if held is not None else whole
+    dropped = len(whole) - len(table)
+    if dropped == len(whole):
+        raise ConfigError(
+            "development.path: every training group means the same as one of its groups; name a "
+            "file of other groups"
+        )
     if config.languages is not None:
         table = table.restrict(config.languages)
-    wanted = config.development
-    if wanted.path is not None:
-        held = build_table({"development": read_groups(Path(wanted.path))})
-        if 0 < wanted.groups * 2 < len(held):  # a smaller file is taken whole
-            held = held.hold_out(wanted.groups)[1]
-        return TrainingData(table, list(held.groups()))
-    if wanted.groups == 0:
-        return TrainingData(table, ())
-    table, held = table.hold_out(wanted.groups)
-    return TrainingData(table, list(held.groups()))
+    if held is None and wanted.groups > 0:
+        table, held = table.hold_out(wanted.groups)
+    return TrainingData(table, list(held.groups()) if held is not None else (), dropped)
+
+
+def _read_development(config: DevelopmentConfig) -> ParallelTable:
+    """Return the groups of ``development.path`` that are used."""
+    assert config.path is not None, "asked for only where there is one"
+    table = build_table({"development": read_groups(Path(config.path))})
+    if 0 < config.groups * 2 < len(table):  # a smaller file is taken whole
+        return table.hold_out(config.groups)[1]
+    return table
 
 
 def development_score(groups: Sequence[Group], config: DevelopmentConfig) -> DevelopmentScore:
@@ -172,13 +190,14 @@ def evaluate_model(
     collection: Collection,
     *,
     measures: Iterable[str] = DEFAULT_MEASURES,
-    run_depth: int = 100,
+    run_depth: int = DEFAULT_RUN_DEPTH,
     batch_size: int | None = None,
     show_progress: bool = False,
 ) -> Evaluation:
     """Encode a collection's texts once and measure every setting."""
     from isoglot.encoding.encode import encode_texts
 
+    similarity = _similarity(model)
     queries = [query.text for query in collection.queries]
     passages = [passage.text for passage in collection.passages]
     options: dict[str, Any] = {"batch_size": batch_size, "show_progress": show_progress}
@@ -186,7 +205,7 @@ def evaluate_model(
         collection,
         encode_texts(model, queries, "query", **options),
         encode_texts(model, passages, "passage", **options),
-        similarity=_similarity(model),
+        similarity=similarity,
         measures=measures,
         run_depth=run_depth,
     )
@@ -197,30 +216,31 @@ def run_evaluation(
     config: EvaluationConfig,
     folder: Path,
     *,
+    collection: Collection | None = None,
     batch_size: int | None = None,
     overwrite: bool = False,
-    show_progress: bool = False,
 ) -> Evaluation:
     """Load benchmark and model, evaluate, and write the evaluation's folder.
 
     Nothing is written before both are loaded, and the folder is tried before texts are encoded.
+
+    Args:
+        model: The encoder.
+        config: The benchmark.
+        folder: Where results go.
+        collection: The benchmark's collection, if ``load_collection`` has loaded it before.
+        batch_size: Texts encoded at a time; default: by the kind of encoder.
+        overwrite: Whether to replace a complete evaluation.
 
     Raises:
         IsoglotError: If benchmark, model or folder cannot be used.
     """
     from isoglot.models.loading import load_encoder
 
+    _refuse_other_results(folder)
     if not overwrite:
         refuse_complete(folder)
-    collection = load_benchmark(
-        config.benchmark,
-        data_dir=Path(config.data) if config.data is not None else None,
-        candidates=config.candidates,
-        split=config.split,
-        lang=config.lang,
-    )
-    check_trec_ids(collection)
-    parse_measures(config.measures)
+    collection = collection or load_collection(config)
     encoder = load_encoder(model)
     _start_evaluation(folder, model, config)
     evaluation = evaluate_model(
@@ -229,7 +249,7 @@ def run_evaluation(
         measures=config.measures,
         run_depth=config.run_depth,
         batch_size=batch_size,
-        show_progress=show_progress,
+        show_progress=True,
     )
     write_evaluation(evaluation, folder, model=model.name, bias=summarize(evaluation))
     write_json(folder / "provenance.json", provenance(data=collection.sources))
@@ -237,9 +257,41 @@ def run_evaluation(
     return evaluation
 
 
+def load_collection(config: EvaluationConfig) -> Collection:
+    """Load a benchmark, and check all that can be checked before a model is needed.
+
+    Raises:
+        IsoglotError: If the benchmark or a measure is unknown, or files cannot be used.
+    """
+    parse_measures(config.measures)
+    collection = load_benchmark(
+        config.benchmark,
+        data_dir=Path(config.data) if config.data is not None else None,
+        candidates=config.candidates,
+        split=config.split,
+        passage_text=config.passage_text,
+        lang=config.lang,
+    )
+    check_trec_ids(collection)
+    return collection
+
+
 def evaluation_record(model: ModelConfig, config: EvaluationConfig) -> dict[str, Any]:
     """Return what ``config.yaml`` says of an evaluation."""
     return {"model": model.model_dump(mode="json"), "evaluation": config.model_dump(mode="json")}
+
+
+def _refuse_other_results(folder: Path) -> None:
+    """Refuse a folder whose ``config.yaml`` would be overwritten although it is not ours to write.
+
+    Raises:
+        ArtifactError: If it is not an evaluation's.
+    """
+    path = folder / "config.yaml"
+    if path.is_file() and read_yaml(path).keys() != {"model", "evaluation"}:
+        raise ArtifactError(
+            f"{path}: is not the config of an evaluation and would be lost; choose another --output"
+        )
 
 
 def _start_evaluation(folder: Path, model: ModelConfig, config: EvaluationConfig) -> None:
@@ -259,8 +311,18 @@ def _score_of(data: TrainingData, config: DevelopmentConfig) -> DevelopmentScore
 
 
 def _similarity(model: SentenceTransformer) -> str:
-    """Return the similarity the model was made for; cosine where it is not dot product."""
-    return "dot" if model.similarity_fn_name == "dot" else "cosine"
+    """Return the similarity the model was made for.
+
+    Raises:
+        ModelError: If it is one that we do not rank by.
+    """
+    name = str(model.similarity_fn_name)
+    if name not in ("cosine", "dot"):
+        raise ModelError(
+            f"the encoder is made for {name} similarity; isoglot ranks by cosine and dot, as its "
+            "config_sentence_transformers.json may say under similarity_fn_name"
+        )
+    return name
 
 
 def plan_batches(config: TrainConfig | AlignConfig) -> BatchPlan:

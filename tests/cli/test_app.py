@@ -371,3 +371,30 @@ def test_align_and_experiment_refuse_a_misspelt_key(refused, tmp_path):
             command, path, "-o", tmp_path / "out"
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_another_config_is_not_overwritten(refused, checkpoints, groups, tmp_path):
+    own = tmp_path / "project" / "config.yaml"
+    own.parent.mkdir()
+    own.write_text("mine: 1\n", "utf-8")
+    line = ("evaluate", "-m", checkpoints["static"], "-b", groups, "-o", own.parent)
+    for options in ((), ("--overwrite",)):
+        assert "is not the config of an evaluation and would be lost" in refused(*line, *options)
+    assert own.read_text("utf-8") == "mine: 1\n"
+
+
+def test_options_of_the_model_reach_it(call, checkpoints, groups, tmp_path):
+    out = tmp_path / "out"
+    options = ("--query-prompt", "query: ", "--passage-prompt", "passage: ", "--max-tokens", 16)
+    assert call("evaluate", "-m", checkpoints["xlm-r"], "-b", groups, "-o", out, *options)[0] == 0
+    model = yaml.safe_load((out / "config.yaml").read_text("utf-8"))["model"]
+    assert (model["query_prompt"], model["passage_prompt"]) == ("query: ", "passage: ")
+    assert model["max_tokens"] == 16
+
+
+def test_a_development_measure_that_is_none_is_refused_before_training(
+    refused, config_file, tmp_path
+):
+    config = config_file(development={"measure": "APP", "groups": 3})
+    assert "APP" in refused("train", config, "-o", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -139,3 +139,71 @@ def test_a_cell_of_an_experiment_is_an_ordinary_training():
     assert cell.model.query_prompt == "Query: "
     assert (cell.batches.regime, cell.training.seed) == ("cross-lingual", 7)
     assert [benchmark.label for benchmark in config.benchmarks] == ["xquad-r", "miracl-sw-bn"]
+
+
+def test_naming_one_key_of_an_alignment_keeps_the_other_defaults():
+    values = {
+        "data": [{"path": "b.tsv", "format": "bitext"}],
+        "training": {"seed": 1},
+        "batches": {"regime": "cross-lingual"},
+    }
+    config = parse_config(AlignConfig, values)
+    assert (config.training.steps, config.training.learning_rate) == (4000, 2e-2)
+    assert (config.batches.size, config.batches.small_languages) == (2048, "skip")
+
+
+def test_an_alignment_has_no_explicit_negatives():
+    values = {"data": [{"path": "b.tsv"}], "loss": {"negatives": "both"}}
+    with pytest.raises(
+        ConfigError, match=r"loss.negatives: input should be 'in-batch', got 'both'"
+    ):
+        parse_config(AlignConfig, values)
+
+
+GRID = {
+    "encoders": [{"label": "m", "name": "some/model"}],
+    "benchmarks": [{"benchmark": "xquad-r"}],
+    "data": [{"path": "groups.jsonl"}],
+}
+
+
+def test_the_paper_preset_gives_its_prompts_to_every_encoder_of_an_experiment(tmp_path):
+    path = tmp_path / "grid.yaml"
+    encoders = [*GRID["encoders"], {"label": "own", "name": "x", "query_prompt": "Q: "}]
+    path.write_text(yaml.safe_dump({**GRID, "encoders": encoders, "preset": "paper"}), "utf-8")
+    config = load_config(ExperimentConfig, path)
+    assert [encoder.query_prompt for encoder in config.encoders] == ["Query: ", "Q: "]
+    assert config.loss.negatives == "explicit"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": [0, 0]}, r"seeds: seed '0' is used twice"),
+        ({"regimes": ["hybrid", "hybrid"]}, r"regimes: regime 'hybrid' is used twice"),
+        ({"encoders": GRID["encoders"] * 2}, r"encoders: label 'm' is used twice"),
+        ({"benchmarks": GRID["benchmarks"] * 2}, r"benchmark 'xquad-r' is used twice"),
+        ({"encoders": [{"label": "../x", "name": "m"}]}, r"encoders.0.label: string should match"),
+    ],
+)
+def test_cells_of_an_experiment_must_have_folders_of_their_own(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_config(ExperimentConfig, {**GRID, **changes})
+
+
+def test_forms_of_a_benchmark_have_titles_and_folders_of_their_own():
+    benchmarks = [
+        {"benchmark": "xquad-r"},
+        {"benchmark": "xquad-r", "candidates": "sentence-with-paragraph"},
+        {"benchmark": "miracl:sw", "split": "train"},
+        {"benchmark": "miracl:sw", "passage_text": "text"},
+        {"benchmark": "some/folder/mine/"},
+    ]
+    config = parse_config(ExperimentConfig, {**GRID, "benchmarks": benchmarks})
+    assert [(benchmark.title, benchmark.label) for benchmark in config.benchmarks] == [
+        ("xquad-r", "xquad-r"),
+        ("xquad-r, sentence-with-paragraph", "xquad-r-sentence-with-paragraph"),
+        ("miracl:sw, train", "miracl-sw-train"),
+        ("miracl:sw, without titles", "miracl-sw-without-titles"),
+        ("some/folder/mine/", "mine"),
+    ]

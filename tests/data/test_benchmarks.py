@@ -158,7 +158,7 @@ def test_options_that_mean_nothing(tiny):
 
 
 def test_folders_are_known_by_their_files(tiny, tmp_path):
-    assert load_benchmark(str(tiny)).name == "tiny"
+    assert load_benchmark(str(tiny)).name == str(tiny)
     assert load_benchmark(f"{tiny}:en").passage_langs == ("en",)
     miracl = load_benchmark(str(write_language(tmp_path / "m", "sw", split="train")))
     assert miracl.options["splits"] == "sw=train"
@@ -169,7 +169,7 @@ def test_folders_are_known_by_their_files(tiny, tmp_path):
     (beir / "qrels" / "dev.tsv").write_text("q\td\t1\n")
     assert load_benchmark(str(beir), lang="sw", split="dev").query_langs == ("sw",)
     groups = load_benchmark(str(write_jsonl(tmp_path / "g.jsonl", [GROUP])) + ":sw")
-    assert (groups.name, groups.query_langs) == ("g.jsonl", ("sw",))
+    assert (groups.name, groups.query_langs) == (str(tmp_path / "g.jsonl"), ("sw",))
     assert list(groups.sources) == ["g.jsonl"]
 
 

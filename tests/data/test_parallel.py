@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from isoglot.data.parallel import ABSENT, build_table
+from isoglot.data.parallel import build_table
 from isoglot.errors import ConfigError, DataError
 from isoglot.records import Group
 
@@ -61,12 +61,62 @@ def test_selecting_groups_keeps_their_negatives():
     assert list(table.select(np.array([False, True, False, True])).groups()) == [rows[1], rows[3]]
 
 
-def test_restricting_languages_drops_the_others_texts():
-    table = build_table({"d": [simple("a"), simple("b", de="b")]}).restrict(["sw"])
+def test_restricting_languages_drops_texts_and_what_is_left_without_query_or_passage():
+    german = simple("b", de="b")
+    half = Group("c", {"sw": "swali", "de": "Frage"}, {"de": "Antwort"}, [{"sw": "la"}])
+    table = build_table({"d": [german, half, simple("a")]}).restrict(["sw"])
     assert table.langs == ("sw",)
-    assert table.query[:, 0].tolist()[1] == ABSENT
+    (left,) = table.groups()
+    assert left.query == {"sw": "q a kwa Kiswahili"}
+    assert left.passage == {"sw": "p a kwa Kiswahili"}
     with pytest.raises(ConfigError, match=r"no training text in yo; the data has sw"):
         table.restrict(["yo"])
+
+
+def test_restricting_to_languages_without_a_whole_group_is_refused():
+    table = build_table({"d": [Group("a", {"en": "q"}, {"sw": "p"})]})
+    with pytest.raises(ConfigError, match="languages: no group has a query and a passage in sw"):
+        table.restrict(["sw"])
+    assert len(table.restrict(["en", "sw"])) == 1
+
+
+def test_only_whole_groups_are_held_out():
+    """Of 400 groups the 40 with Kiswahili can be used, and 20 of these are not to be had."""
+    rows = [
+        simple(f"g{i}", **({"sw": f"{i}"} if i % 10 == 0 else {"en": f"{i}"})) for i in range(400)
+    ]
+    training, held = build_table({"d": rows}).restrict(["sw"]).hold_out(15)
+    assert (len(training), len(held)) == (25, 15)
+
+
+def test_data_sets_may_use_the_same_ids():
+    """As row numbers are: each data set holds out groups of its own, under names that differ."""
+    rows = {
+        name: [simple(f"{name}{i}")._replace(group_id=str(i)) for i in range(100)] for name in "ab"
+    }
+    _, held = build_table(rows).hold_out(20)
+    names = [group.group_id for group in held.groups()]
+    assert len(set(names)) == 20
+    of_a, of_b = ({n[2:] for n in names if n.startswith(f"{d}/")} for d in "ab")
+    assert of_a and of_b and of_a != of_b
+
+
+def test_what_means_the_same_as_another_tables_groups_is_left_out():
+    """Texts are compared as for meanings: but for case and white space, and through others."""
+    question = Group("q", {"en": "Question  one"}, {"en": "x"})
+    passage = Group("p", {"sw": "y"}, {"sw": "PASSAGE"})
+    through = Group("t", {"sw": "z"}, {"en": "x"})
+    swapped = Group("s", {"en": "passage"}, {"en": "question one"})
+    table = build_table({"d": [question, passage, through, swapped, simple("a")]})
+    development = build_table(
+        {
+            "e": [
+                Group("e", {"en": "question one"}, {"en": "e"}),
+                Group("f", {"en": "f"}, {"sw": "passage"}),
+            ]
+        }
+    )
+    assert table.apart_from(development).group_ids == ["s", "a"]
 
 
 def test_holding_out_separates_meanings_and_does_not_depend_on_order():
@@ -84,6 +134,12 @@ def test_holding_out_separates_meanings_and_does_not_depend_on_order():
 def test_holding_out_half_is_refused():
     with pytest.raises(ConfigError, match=r"development.groups: 5 of 10 groups is too many"):
         build_table({"d": [simple(f"g{i}") for i in range(10)]}).hold_out(5)
+
+
+def test_groups_of_one_meaning_are_not_held_out_from_each_other():
+    rows = [simple(f"g{i}")._replace(query={"en": "the same heading"}) for i in range(9)]
+    with pytest.raises(ConfigError, match="every group shares its question or passage"):
+        build_table({"d": rows}).hold_out(2)
 
 
 def test_an_empty_data_set_and_an_empty_group_are_refused():

@@ -118,3 +118,10 @@ def test_the_model_card_states_temperature_and_negatives(checkpoints):
     model = SentenceTransformer(str(checkpoints["static"]), device="cpu")
     loss = InfoNCELoss(model, 0.1, "both")
     assert loss.get_config_dict() == {"temperature": 0.1, "negatives": "both"}
+
+
+@pytest.mark.parametrize("kind", ["explicit", "both"])
+def test_a_loss_that_needs_explicit_negatives_does_not_do_without(kind):
+    vectors = torch.eye(2)
+    with pytest.raises(ValueError, match=f"kind '{kind}' need explicit negatives, got none"):
+        info_nce(vectors, vectors, None, temperature=1.0, kind=kind)

@@ -21,8 +21,9 @@ def evaluate(
         str | None, typer.Option("--data", help="Folder with the benchmark's files.")
     ] = None,
     candidates: Annotated[
-        str, typer.Option(help="LAReQA layout: sentence or sentence-with-paragraph.")
-    ] = "sentence",
+        str | None,
+        typer.Option(help="LAReQA layout: sentence (default) or sentence-with-paragraph."),
+    ] = None,
     split: Annotated[str | None, typer.Option(help="Split of MIRACL or BEIR.")] = None,
     lang: Annotated[
         str | None, typer.Option(help="BEIR layout: language of lines that do not name theirs.")
@@ -30,7 +31,19 @@ def evaluate(
     measure: Annotated[
         list[str] | None, typer.Option(help="As ir_measures writes it. Repeatable.")
     ] = None,
-    run_depth: Annotated[int, typer.Option(min=0, help="Passages per query in TREC runs.")] = 100,
+    passage_text: Annotated[
+        str | None, typer.Option(help="MIRACL and BEIR: 'title text' (default) or 'text'.")
+    ] = None,
+    run_depth: Annotated[
+        int | None, typer.Option(min=0, help="Passages per query in TREC runs; default 100.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Hub commit or tag of the model.")] = None,
+    pooling: Annotated[
+        str | None, typer.Option(help="mean or cls, for a model without pooling.")
+    ] = None,
+    query_prompt: Annotated[str | None, typer.Option(help="Put before every query.")] = None,
+    passage_prompt: Annotated[str | None, typer.Option(help="Put before every passage.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Cut longer texts.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Texts encoded at a time.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a complete result.")] = False,
 ) -> None:
@@ -41,26 +54,38 @@ def evaluate(
     from isoglot.pipeline import run_evaluation
     from isoglot.reporting.by_language import language_table
 
-    values: dict[str, Any] = {
+    encoder = {
+        "name": model,
+        "revision": revision,
+        "pooling": pooling,
+        "query_prompt": query_prompt,
+        "passage_prompt": passage_prompt,
+        "max_tokens": max_tokens,
+    }
+    wanted = {
         "benchmark": benchmark,
         "data": data,
         "candidates": candidates,
         "split": split,
+        "passage_text": passage_text,
         "lang": lang,
+        "measures": measure,
         "run_depth": run_depth,
     }
-    if measure:
-        values["measures"] = measure
     evaluation = run_evaluation(
-        ModelConfig(name=model),
-        parse_config(EvaluationConfig, values, where="evaluate"),
+        parse_config(ModelConfig, _given(encoder), where="evaluate"),
+        parse_config(EvaluationConfig, _given(wanted), where="evaluate"),
         output,
         batch_size=batch_size,
         overwrite=overwrite,
-        show_progress=True,
     )
     table = language_table(
         evaluation.settings, summarize(evaluation), measure=evaluation.measures[0]
     )
     typer.echo(table.to_text(), nl=False)
     typer.echo(f"results: {output}")
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what was not given, so that the config's defaults hold."""
+    return {key: value for key, value in values.items() if value is not None}

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from isoglot.config.presets import PRESETS
+from isoglot.config.presets import PRESETS, apply_preset
 from isoglot.errors import ConfigError, IsoglotError, did_you_mean
 
 __all__ = ["StrictModel", "load_config", "parse_config"]
@@ -40,7 +40,7 @@ def load_config(schema: type[ConfigT], path: Path | None, overrides: Iterable[st
     for override in overrides:
         _apply_override(values, override)
     if (preset := values.pop("preset", None)) is not None:
-        values = _merged(_preset(preset), values)
+        values = apply_preset(_preset(preset), values)
     return parse_config(schema, values, where=str(path) if path else "config")
 
 
@@ -68,18 +68,6 @@ def _preset(name: object) -> Mapping[str, Any]:
             f"{did_you_mean(str(name), PRESETS)}"
         )
     return PRESETS[name]
-
-
-def _merged(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` overlaid with ``values``, section by section."""
-    merged = dict(base)
-    for key, value in values.items():
-        below = merged.get(key)
-        if isinstance(below, Mapping) and isinstance(value, Mapping):
-            merged[key] = _merged(below, value)
-        else:
-            merged[key] = value
-    return merged
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Defaults of ``batches`` are the rules of arXiv 2408.10536; what that paper does 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -195,25 +196,45 @@ class StaticModelConfig(StrictModel):
     """Most sentences per language from which the subwords are learned."""
 
 
+class AlignBatchConfig(BatchConfig):
+    """Batches of an alignment: large, with enough of the large languages to learn from."""
+
+    monolingual_share: Share = 0.25
+    size: Positive = 2048
+    language_exponent: Annotated[float, Field(ge=0.0)] = 0.4
+    small_languages: Literal["error", "skip"] = "skip"
+
+
+class AlignLossConfig(LossConfig):
+    """The loss of an alignment: translations have no explicit negatives."""
+
+    negatives: Literal["in-batch"] = "in-batch"
+
+
+class AlignTrainingConfig(TrainingConfig):
+    """The optimisation of an alignment: vectors of single subwords need long steps."""
+
+    steps: Positive = 4000
+    learning_rate: Annotated[float, Field(gt=0.0)] = 2e-2
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    warmup_share: Share = 0.05
+
+
 class AlignConfig(StrictModel):
     """``isoglot align``: train a static encoder on translations."""
 
     model: StaticModelConfig = StaticModelConfig()
     data: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
     languages: Languages | None = None
-    batches: BatchConfig = BatchConfig(
-        monolingual_share=0.25, size=2048, language_exponent=0.4, small_languages="skip"
-    )
-    loss: LossConfig = LossConfig()
-    training: TrainingConfig = TrainingConfig(
-        steps=4000, learning_rate=2e-2, weight_decay=0.0, warmup_share=0.05
-    )
+    batches: AlignBatchConfig = AlignBatchConfig()
+    loss: AlignLossConfig = AlignLossConfig()
+    training: AlignTrainingConfig = AlignTrainingConfig()
     token_dropout: Share = 0.3
     """Share of a text's tokens left out in training, drawn anew at every visit."""
     crop: Share = 0.5
     """Shortest crop of a text in a monolingual batch, as a share of its tokens: both sides of a row
     are crops of one text there."""
-    development: DevelopmentConfig = DevelopmentConfig(groups=500)
+    development: DevelopmentConfig = DevelopmentConfig()
 
 
 class EvaluationConfig(StrictModel):
@@ -225,6 +246,8 @@ class EvaluationConfig(StrictModel):
     candidates: Literal["sentence", "sentence-with-paragraph"] = "sentence"
     split: str | None = None
     """Split of MIRACL or BEIR."""
+    passage_text: Literal["title text", "text"] = "title text"
+    """MIRACL and BEIR: what of a passage is encoded."""
     lang: Language | None = None
     """Language of a BEIR folder whose lines do not name theirs."""
     measures: Annotated[tuple[str, ...], Field(min_length=1)] = (
@@ -236,17 +259,27 @@ class EvaluationConfig(StrictModel):
     """Passages per query in the TREC runs; the measures use the whole ranking."""
 
     @property
+    def title(self) -> str:
+        """The benchmark as it was named, and what makes it differ from its default form."""
+        choices = (
+            self.candidates if self.candidates != "sentence" else None,
+            self.split,
+            "without titles" if self.passage_text == "text" else None,
+        )
+        return ", ".join([self.benchmark, *(choice for choice in choices if choice)])
+
+    @property
     def label(self) -> str:
-        """A name fit for a folder."""
-        name = self.benchmark.rstrip("/").rsplit("/", 1)[-1].replace(":", "-").replace(",", "-")
-        return name if self.candidates == "sentence" else f"{name}-{self.candidates}"
+        """The title, fit for the name of a folder; of a path the last part."""
+        name = self.title.rstrip("/").rsplit("/", 1)[-1]
+        return re.sub(r"[^\w.]+", "-", name)
 
 
 class EncoderConfig(ModelConfig):
     """An encoder of an experiment."""
 
-    label: str
-    """Its name in tables and folders."""
+    label: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+    """Its name in tables and folders: letters, digits, ``_``, ``.`` and ``-``."""
 
 
 class ExperimentConfig(StrictModel):
@@ -271,6 +304,18 @@ class ExperimentConfig(StrictModel):
     loss: LossConfig = LossConfig()
     training: TrainingConfig = TrainingConfig()
     development: DevelopmentConfig = DevelopmentConfig()
+
+    @model_validator(mode="after")
+    def _distinct_cells(self) -> ExperimentConfig:
+        for key, names in (
+            ("encoders: label", [encoder.label for encoder in self.encoders]),
+            ("benchmarks: benchmark", [benchmark.label for benchmark in self.benchmarks]),
+            ("seeds: seed", list(map(str, self.seeds))),
+            ("regimes: regime", list(map(str, self.regimes))),
+        ):
+            if repeated := {name for name in names if names.count(name) > 1}:
+                raise ValueError(f"{key} {sorted(repeated)[0]!r} is used twice")
+        return self
 
     def model_of(self, encoder: EncoderConfig) -> ModelConfig:
         """Return an encoder without its label."""

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from isoglot.artifacts import file_sha256, is_complete, mark_complete
 from isoglot.errors import DownloadError
+from isoglot.progress import progress_bar
 
 if TYPE_CHECKING:
     import requests
@@ -145,18 +146,11 @@ class ResumingDownloader:
         self._partial.replace(output_file)
 
     def _receive(self, response: requests.Response, have: int) -> None:
-        from tqdm import tqdm
-
         left = int(response.headers.get("Content-Length", 0))
         with (
             self._partial.open("ab" if have else "wb") as file,
-            tqdm(
-                desc=self._partial.stem,
-                total=have + left or None,
-                initial=have,
-                unit="B",
-                unit_scale=True,
-                disable=not self._progress,
+            progress_bar(
+                self._partial.stem, have + left or None, "B", done=have, show=self._progress
             ) as bar,
         ):
             for block in response.iter_content(_BLOCK_BYTES):

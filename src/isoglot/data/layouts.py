@@ -53,12 +53,15 @@ class LoadOptions:
 
 
 def load_layout(path: Path, options: LoadOptions) -> Collection:
-    """Load a folder or file of one of `BENCHMARK_LAYOUTS`, named after it.
+    """Load a folder or file of one of `BENCHMARK_LAYOUTS`, named by its path.
+
+    A figure under the name of a known benchmark is a figure on that benchmark, so a folder that
+    happens to be called ``xquad-r`` does not get this name.
 
     Raises:
         DataError: If the layout is not one of a benchmark, or the files are malformed.
     """
-    name = path.resolve().name
+    name = str(path)
     match detect_layout(path):
         case "lareqa":
             return read_lareqa(path, name=name, langs=options.langs, candidates=options.candidates)

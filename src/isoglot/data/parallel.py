@@ -80,10 +80,10 @@ class ParallelTable:
         )
 
     def restrict(self, langs: Sequence[str]) -> ParallelTable:
-        """Return the table with only these languages; groups may become empty.
+        """Return the table with only these languages, less groups without query or passage in them.
 
         Raises:
-            ConfigError: If no group has a text in one of the languages.
+            ConfigError: If no group has a text in one of the languages, or no group is left.
         """
         if unknown := [lang for lang in langs if lang not in self.langs]:
             raise ConfigError(
@@ -91,22 +91,35 @@ class ParallelTable:
                 f"the data has {', '.join(self.langs)}"
             )
         columns = [self.langs.index(lang) for lang in langs]
-        return replace(
-            self,
-            langs=tuple(langs),
-            query=self.query[:, columns],
-            passage=self.passage[:, columns],
-            negative=self.negative[:, columns],
-        )
+        query, passage = self.query[:, columns], self.passage[:, columns]
+        whole = (query != ABSENT).any(axis=1) & (passage != ABSENT).any(axis=1)
+        if not whole.any():
+            raise ConfigError(
+                f"languages: no group has a query and a passage in {', '.join(langs)}; "
+                "list other languages or add data"
+            )
+        negative = self.negative[:, columns]
+        table = replace(self, langs=tuple(langs), query=query, passage=passage, negative=negative)
+        return table.select(whole)
+
+    def apart_from(self, other: ParallelTable) -> ParallelTable:
+        """Return the table less the groups that mean the same as one of another table's groups."""
+        shared = np.zeros(len(self), dtype=bool)
+        for mine, theirs in ((self.query, other.query), (self.passage, other.passage)):
+            there = {_folded(other.text(row)) for row in np.unique(theirs[theirs != ABSENT])}
+            rows = np.unique(mine[mine != ABSENT])
+            equal = [row for row in rows if _folded(self.text(row)) in there]
+            shared |= np.isin(mine, equal).any(axis=1)
+        return self.select(~np.isin(self.meaning, self.meaning[shared]))
 
     def hold_out(self, groups: int) -> tuple[ParallelTable, ParallelTable]:
         """Split off about ``groups`` groups for development; no meaning is on both sides.
 
-        The choice depends on the group ids alone, so every seed and regime of an experiment keeps
-        the same groups for development.
+        The choice depends on the names of data sets and groups alone, so every seed and regime of
+        an experiment keeps the same groups for development.
 
         Raises:
-            ConfigError: If that is half of the groups or more.
+            ConfigError: If that is half of the groups or more, or no meaning is small enough.
         """
         if groups * 2 >= len(self):
             raise ConfigError(
@@ -114,17 +127,24 @@ class ParallelTable:
             )
         held = np.zeros(len(self), dtype=bool)
         sizes = np.bincount(self.meaning)
-        for g in np.argsort([_stable_hash(name) for name in self.group_ids], kind="stable"):
+        names = map(self._full_name, range(len(self)))
+        for g in np.argsort([_stable_hash(name) for name in names], kind="stable"):
             if held.sum() >= groups:
                 break
             # Large meanings (a heading that every lesson has) stay in training.
             if not held[g] and sizes[self.meaning[g]] <= max(1, groups // 20):
                 held |= self.meaning == self.meaning[g]
+        if groups and not held.any():
+            raise ConfigError(
+                "development.groups: every group shares its question or passage with too many "
+                "others to be held out; use development.path or development.groups: 0"
+            )
         return self.select(~held), self.select(held)
 
     def groups(self) -> Iterator[Group]:
-        """Yield the groups as records."""
-        for g, name in enumerate(self.group_ids):
+        """Yield the groups as records, with ids ``DATASET/ID`` if there are several data sets."""
+        for g, group_id in enumerate(self.group_ids):
+            name = self._full_name(g) if len(self.datasets) > 1 else group_id
             negatives = self.negative[self.negative_start[g] : self.negative_start[g + 1]]
             yield Group(
                 name,
@@ -132,6 +152,10 @@ class ParallelTable:
                 self._texts_by_lang(self.passage[g]),
                 [self._texts_by_lang(row) for row in negatives],
             )
+
+    def _full_name(self, group: int) -> str:
+        """Return a name that no group of another data set has."""
+        return f"{self.datasets[self.dataset[group]]}/{self.group_ids[group]}"
 
     def _texts_by_lang(self, rows: IntArray) -> dict[str, str]:
         return {
@@ -234,10 +258,14 @@ def _equal_texts(rows: Mapping[str, int]) -> IntArray:
     """Map each text to the first one equal to it but for case and white space."""
     first: dict[str, int] = {}
     return np.fromiter(
-        (first.setdefault(" ".join(text.casefold().split()), row) for text, row in rows.items()),
+        (first.setdefault(_folded(text), row) for text, row in rows.items()),
         dtype=np.int64,
         count=len(rows),
     )
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _edges(

@@ -42,11 +42,16 @@ def info_nce(
 
     Returns:
         A scalar.
+
+    Raises:
+        ValueError: If the kind needs explicit negatives and there are none.
     """
     queries, positives = functional.normalize(queries), functional.normalize(positives)
     rows = torch.arange(len(queries), device=queries.device)
-    if kind == "in-batch" or negatives is None:
+    if kind == "in-batch":
         scores = queries @ positives.T  # (rows, rows)
+    elif negatives is None:
+        raise ValueError(f"negatives of kind {kind!r} need explicit negatives, got none")
     elif kind == "both":
         candidates = torch.cat([positives, functional.normalize(negatives)])
         scores = queries @ candidates.T  # (rows, rows + negatives)

@@ -9,10 +9,9 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-__all__ = ["ProgressBar"]
+from isoglot.progress import progress_bar
 
-_FILE_INTERVAL_S = 30.0
-"""Seconds between two lines where stderr is no terminal, so that logs stay short."""
+__all__ = ["ProgressBar"]
 
 
 class ProgressBar(TrainerCallback):
@@ -25,14 +24,7 @@ class ProgressBar(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Start at the step that a resumed run has reached."""
-        self._bar = tqdm(
-            desc="training",
-            total=state.max_steps,
-            initial=state.global_step,
-            unit="step",
-            mininterval=0.2 if sys.stderr.isatty() else _FILE_INTERVAL_S,
-            dynamic_ncols=True,
-        )
+        self._bar = progress_bar("training", state.max_steps, "step", done=state.global_step)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
