@@ -1,31 +1,38 @@
 # Everything runs in a local environment, .venv, that every target builds first.
 #   make demo | make test | make test-slow | make check | make bench NAME=...
-#   make setup TORCH=gpu      the default PyTorch build (CUDA on Linux) instead of the CPU one
+#   make setup TORCH=gpu      the default PyTorch build (CUDA on Linux); TORCH=cpu goes back
 
 PYTHON ?= python3
-TORCH ?= cpu
+# Written last by a set-up: the PyTorch build that is installed, and so the one to stay with.
+MARKER := .venv/.torch-build
+INSTALLED := $(shell cat $(MARKER) 2>/dev/null)
+TORCH ?= $(or $(INSTALLED),cpu)
+$(if $(filter cpu gpu,$(TORCH)),,$(error TORCH is cpu or gpu, got $(TORCH)))
 TORCH_VERSION := 2.13.0
+CPU_TORCH := torch==$(TORCH_VERSION)$(if $(filter Linux,$(shell uname -s)),+cpu)
 BIN := .venv/bin
 # No test, demo or check may wait for a model hub.
 OFFLINE := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=true
 
-.PHONY: setup demo test test-slow lint check format bench clean
+.PHONY: setup switch demo test test-slow lint check format bench clean
 
-setup: .venv/.complete-$(TORCH)
+setup: $(MARKER)
 
-.venv/.complete-$(TORCH): pyproject.toml
+$(MARKER): pyproject.toml $(if $(filter-out $(TORCH),$(INSTALLED)),switch)
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 10) else "isoglot needs Python 3.10 or newer, this is %d.%d; try: make setup PYTHON=python3.11" % v[:2])'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	rm -f $@
 	$(BIN)/python -m pip install --quiet --upgrade pip
 ifeq ($(TORCH),gpu)
-	$(BIN)/python -m pip install --quiet torch==$(TORCH_VERSION)
+	# With == pip would take an installed CPU build, 2.13.0+cpu, for this one.
+	$(BIN)/python -m pip install --quiet torch===$(TORCH_VERSION)
 else
 	# A local or mirrored CPU build if pip knows one, else the one PyTorch publishes.
-	$(BIN)/python -m pip install --quiet torch==$(TORCH_VERSION)+cpu 2>/dev/null || \
-	$(BIN)/python -m pip install --quiet torch==$(TORCH_VERSION) --index-url https://download.pytorch.org/whl/cpu
+	$(BIN)/python -m pip install --quiet $(CPU_TORCH) 2>/dev/null || \
+	$(BIN)/python -m pip install --quiet $(CPU_TORCH) --index-url https://download.pytorch.org/whl/cpu
 endif
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	touch $@
+	echo $(TORCH) > $@
 
 demo: setup
 	$(OFFLINE) $(BIN)/isoglot demo

@@ -31,6 +31,7 @@ def grid(checkpoints, groups):
             "batches": {"size": 4},
             "training": {"steps": 2, "learning_rate": 0.01},
             "development": {"groups": 0},
+            "audit": False,
         }
         return ExperimentConfig.model_validate({**values, **changes})
 

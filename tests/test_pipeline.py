@@ -7,6 +7,7 @@ import json
 import pytest
 from sentence_transformers import SentenceTransformer
 
+from isoglot.config.schema import SourceConfig
 from isoglot.data.groups import groups_to_collection, read_groups, write_groups
 from isoglot.data.mini import load_mini_groups
 from isoglot.errors import ConfigError, ModelError
@@ -52,7 +53,9 @@ def test_a_development_file_with_every_meaning_is_refused(checkpoints, groups):
     config = train_config(
         checkpoints["static"], groups, development={"path": str(groups), "groups": 0}
     )
-    with pytest.raises(ConfigError, match=r"development\.path: every training group means the same"):
+    with pytest.raises(
+        ConfigError, match=r"development\.path: every training group means the same"
+    ):
         load_training_data(config)
 
 
@@ -62,11 +65,9 @@ def test_two_data_sets_with_the_same_ids_train(checkpoints, tmp_path):
     for path, split in zip(paths, ("train", "evaluation"), strict=True):
         numbered = [g._replace(group_id=str(i)) for i, g in enumerate(load_mini_groups(split))]
         write_groups(path, numbered)
-    config = train_config(checkpoints["static"], paths[0], languages=["en", "sw"])
-    config = config.model_copy(
-        update={"data": tuple(config.data[0].model_copy(update={"path": str(p)}) for p in paths)}
-    )
-    run_training(config, tmp_path / "run")
+    sources = tuple(SourceConfig(path=str(path)) for path in paths)
+    config = train_config(checkpoints["static"], paths[0])
+    run_training(config.model_copy(update={"data": sources}), tmp_path / "run")
 
 
 @pytest.mark.parametrize("similarity", ["euclidean", "manhattan"])

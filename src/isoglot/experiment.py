@@ -32,11 +32,19 @@ from isoglot.config.schema import (
     TrainConfig,
 )
 from isoglot.data.collection import Collection
+from isoglot.data.leakage import MAX_SHARE
 from isoglot.errors import ArtifactError, ConfigError, DataError
 from isoglot.evaluation.measures import parse_measures
 from isoglot.evaluation.outputs import read_evaluation
-from isoglot.pipeline import evaluation_record, load_collection, run_evaluation, run_training
+from isoglot.pipeline import (
+    audit_data,
+    evaluation_record,
+    load_collection,
+    run_evaluation,
+    run_training,
+)
 from isoglot.reporting.by_language import compare_languages
+from isoglot.reporting.leakage import audit_record, audit_warnings
 from isoglot.reporting.tables import UNTRAINED, Comparison, RunResult, compare
 
 __all__ = ["run_experiment"]
@@ -82,6 +90,8 @@ def run_experiment(
     collections = _load_collections(config, cells, folder)
     prepare_folder(folder, overwrite=True)
     write_yaml(folder / "config.yaml", config.model_dump(mode="json"))
+    if config.audit and _to_train(cells, folder):
+        _audit(config, list(collections.values()), folder, report)
     results = []
     for number, cell in enumerate(cells, start=1):
         report(f"[{number}/{len(cells)}] {cell.folder}")
@@ -190,11 +200,7 @@ def _load_collections(
     Raises:
         IsoglotError: If one cannot be loaded, or a file of training data is missing.
     """
-    untrained = [
-        cell
-        for cell in cells
-        if cell.regime is not None and not is_complete(folder / cell.folder / "train")
-    ]
+    untrained = _to_train(cells, folder)
     if untrained:
         for source in config.data:
             if source.format != "hub" and not Path(source.path).exists():
@@ -205,6 +211,28 @@ def _load_collections(
         if untrained
         or not all(is_complete(folder / cell.folder / benchmark.label) for cell in cells)
     }
+
+
+def _to_train(cells: Sequence[Cell], folder: Path) -> bool:
+    """Say whether a cell is still to be trained."""
+    return any(
+        cell.regime is not None and not is_complete(folder / cell.folder / "train")
+        for cell in cells
+    )
+
+
+def _audit(
+    config: ExperimentConfig,
+    collections: Sequence[Collection],
+    folder: Path,
+    report: Callable[[str], object],
+) -> None:
+    """Look for the benchmarks in the training data; warn, and go on."""
+    report("looking for the benchmarks in the training data")
+    reports = audit_data(config, collections)
+    write_json(folder / "audit.json", audit_record(reports, MAX_SHARE))
+    for line in audit_warnings(reports, MAX_SHARE):
+        report(line)
 
 
 def _result(cell: Cell, benchmark: EvaluationConfig, folder: Path) -> RunResult:

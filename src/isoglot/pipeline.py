@@ -6,7 +6,7 @@ and writing an evaluation's folder happen here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,11 @@ from isoglot.batches.plan import BatchPlan
 from isoglot.bias.rank_distance import summarize
 from isoglot.config.schema import (
     AlignConfig,
+    AuditConfig,
     BatchConfig,
     DevelopmentConfig,
     EvaluationConfig,
+    ExperimentConfig,
     ModelConfig,
     SourceConfig,
     TrainConfig,
@@ -36,6 +38,7 @@ from isoglot.data.bitext import read_bitext
 from isoglot.data.collection import Collection
 from isoglot.data.groups import groups_to_collection, read_groups
 from isoglot.data.hub import HubColumns, read_hub
+from isoglot.data.leakage import MAX_SHARE, LeakageReport, find_leaks
 from isoglot.data.parallel import ParallelTable, build_table
 from isoglot.data.squad import read_squad
 from isoglot.errors import ArtifactError, ConfigError, ModelError
@@ -43,6 +46,7 @@ from isoglot.evaluation.evaluate import DEFAULT_RUN_DEPTH, Evaluation, evaluate
 from isoglot.evaluation.measures import DEFAULT_MEASURES, parse_measure, parse_measures
 from isoglot.evaluation.outputs import check_trec_ids, write_evaluation
 from isoglot.records import Group
+from isoglot.reporting.leakage import audit_record
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -51,8 +55,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TrainingData",
+    "audit_data",
     "evaluate_model",
     "evaluation_record",
+    "load_audited",
     "load_collection",
     "load_training_data",
     "plan_batches",
@@ -168,7 +174,12 @@ def run_training(config: TrainConfig, folder: Path) -> Path:
     refuse_complete(folder, "delete the folder")
     data = load_training_data(config)
     plan = BatchPlan(data.table, config.planned_batches, config.training.seed)
-    return train(config, plan, _score_of(data, config.development), folder)
+    audit = None
+    if config.audit:
+        reports = audit_data(config, [load_audited(audited) for audited in config.audit])
+        audit = audit_record(reports, MAX_SHARE)
+    score = _score_of(data, config.development)
+    return train(config, plan, score, folder, dropped=data.dropped, audit=audit)
 
 
 def run_alignment(config: AlignConfig, folder: Path) -> Path:
@@ -182,7 +193,45 @@ def run_alignment(config: AlignConfig, folder: Path) -> Path:
     refuse_complete(folder, "delete the folder")
     data = load_training_data(config)
     plan = BatchPlan(data.table, config.batches, config.training.seed)
-    return align(config, plan, _score_of(data, config.development), folder)
+    score = _score_of(data, config.development)
+    return align(config, plan, score, folder, dropped=data.dropped)
+
+
+def audit_data(
+    config: TrainConfig | AlignConfig | ExperimentConfig, collections: Sequence[Collection]
+) -> list[LeakageReport]:
+    """Look for benchmarks in the training and development groups of a config.
+
+    Raises:
+        DataError: If a file is missing or malformed.
+    """
+    sources = [(source.label, read_source(source)) for source in config.data]
+    if config.development.path is not None:
+        sources.append(("development", read_groups(Path(config.development.path))))
+    if config.languages is not None:
+        langs = frozenset(config.languages)
+        sources = [(name, _restrict(groups, langs)) for name, groups in sources]
+    return find_leaks(sources, collections)
+
+
+def _restrict(groups: Iterable[Group], langs: frozenset[str]) -> Iterator[Group]:
+    """Yield the groups with only their texts in some languages."""
+
+    def only(texts: Mapping[str, str]) -> dict[str, str]:
+        return {lang: text for lang, text in texts.items() if lang in langs}
+
+    for group in groups:
+        negatives = [only(negative) for negative in group.negatives]
+        yield Group(group.group_id, only(group.query), only(group.passage), negatives)
+
+
+def load_audited(config: AuditConfig) -> Collection:
+    """Load a benchmark to look for in training data.
+
+    Raises:
+        IsoglotError: If the benchmark is unknown, or files cannot be used.
+    """
+    return load_collection(EvaluationConfig(**config.model_dump()))
 
 
 def evaluate_model(

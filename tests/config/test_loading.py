@@ -63,6 +63,8 @@ def test_explicit_negatives_are_drawn_only_for_losses_that_use_them(config_file)
         (["loss.temprature=0.1"], r"unknown key 'loss.temprature'; did you mean 'temperature'\?"),
         (["zzz=1"], r"unknown key 'zzz'; allowed: model, data, languages"),
         (["loss.temperature=0"], r"loss.temperature: input should be greater than 0, got 0"),
+        (["training.seed=4294967296"], r"training.seed: input should be less than 4294967296"),
+        (["training.save_every=10"], r"unknown key 'training.save_every'"),
         (["batches.regime=mixed"], r"batches.regime: input should be 'monolingual'"),
         (["languages=[en, klingon]"], r"unknown language 'klingon'; use an ISO 639-1 code"),
         (["data=[]"], r"data: tuple should have at least 1 item"),
@@ -112,10 +114,21 @@ def test_an_unreadable_file_is_named(tmp_path, content, message):
         load_config(TrainConfig, tmp_path / "none.yaml")
 
 
-def test_two_data_sets_of_one_name_are_refused():
-    values = {"model": {"name": "m"}, "data": [{"path": "a/x.jsonl"}, {"path": "b/x.jsonl.gz"}]}
+def test_explicit_negatives_that_the_loss_does_not_use_are_refused(config_file):
+    sets = ["batches.negatives_per_query=2"]
+    message = r"negatives_per_query: 2 explicit negatives, which loss.negatives: in-batch does not"
+    with pytest.raises(ConfigError, match=message):
+        load_config(TrainConfig, config_file, sets)
+    config = load_config(TrainConfig, config_file, [*sets, "loss.negatives=both"])
+    assert config.planned_batches.negatives_per_query == 2
+
+
+@pytest.mark.parametrize("schema", [TrainConfig, AlignConfig, ExperimentConfig])
+def test_two_data_sets_of_one_name_are_refused(schema):
+    needed = {TrainConfig: {"model": {"name": "m"}}, AlignConfig: {}, ExperimentConfig: GRID}
+    data = [{"path": "a/x.jsonl"}, {"path": "b/x.jsonl.gz"}]
     with pytest.raises(ConfigError, match=r"data: name 'x' is used twice; set 'name'"):
-        parse_config(TrainConfig, values)
+        parse_config(schema, {**needed[schema], "data": data})
 
 
 def test_a_source_is_labelled_by_its_file_name():
@@ -182,6 +195,8 @@ def test_the_paper_preset_gives_its_prompts_to_every_encoder_of_an_experiment(tm
         ({"seeds": [0, 0]}, r"seeds: seed '0' is used twice"),
         ({"regimes": ["hybrid", "hybrid"]}, r"regimes: regime 'hybrid' is used twice"),
         ({"encoders": GRID["encoders"] * 2}, r"encoders: label 'm' is used twice"),
+        ({"batches": {"negatives_per_query": 1}}, r"loss.negatives: in-batch does not use"),
+        ({"seeds": [2**32]}, r"seeds.0: input should be less than 4294967296"),
         ({"benchmarks": GRID["benchmarks"] * 2}, r"benchmark 'xquad-r' is used twice"),
         ({"encoders": [{"label": "../x", "name": "m"}]}, r"encoders.0.label: string should match"),
     ],

@@ -1,12 +1,6 @@
-import random
-import string
-
-import ir_measures
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from isoglot.data.trec import read_qrels, read_run, read_topics, write_run
+from isoglot.data.trec import read_qrels, read_run, read_topics
 from isoglot.errors import DataError
 from isoglot.records import Qrel, Query, ScoredDoc
 
@@ -57,38 +51,9 @@ def test_bad_topics(tmp_path, text, message):
         read_topics(write(tmp_path / "t.tsv", text), "en")
 
 
-def test_a_run_is_written_by_score_then_doc_id_descending(tmp_path):
-    path = tmp_path / "out" / "a.run"
-    results = [
-        ScoredDoc("q2", "d1", 0.5),
-        ScoredDoc("q1", "a", 1.0),
-        ScoredDoc("q1", "c", 0.25),
-        ScoredDoc("q1", "b", 1.0),
-    ]
-    write_run(path, results, tag="t")
-    assert path.read_text() == (
-        "q2 Q0 d1 1 0.5 t\nq1 Q0 b 1 1.0 t\nq1 Q0 a 2 1.0 t\nq1 Q0 c 3 0.25 t\n"
-    )
-
-
-word = st.text(string.ascii_letters + string.digits + ":#_/", min_size=1, max_size=8)
-
-
-@given(st.dictionaries(st.tuples(word, word), st.floats(allow_nan=False, allow_infinity=False)))
-def test_runs_round_trip(tmp_path_factory, scores):
-    path = tmp_path_factory.mktemp("run") / "a.run"
-    results = [ScoredDoc(query, doc, score) for (query, doc), score in scores.items()]
-    write_run(path, results)
-    if results:
-        assert sorted(read_run(path)) == sorted(results)
-
-
-def test_ir_measures_reads_our_run(tmp_path):
-    random.seed(0)
-    results = [ScoredDoc("q", f"d{i}", random.random()) for i in range(20)]
-    write_run(tmp_path / "a.run", results)
-    theirs = {r.doc_id: r.score for r in ir_measures.read_trec_run(str(tmp_path / "a.run"))}
-    assert theirs == {r.doc_id: r.score for r in results}
+def test_a_run_in_the_order_of_its_file(tmp_path):
+    path = write(tmp_path / "a.run", "q2 Q0 d 1 0.5 t\nq1\tQ0\td e\t1\t1e-3\tt\n\n")
+    assert read_run(path) == [ScoredDoc("q2", "d", 0.5), ScoredDoc("q1", "d e", 0.001)]
 
 
 @pytest.mark.parametrize(
@@ -104,17 +69,3 @@ def test_ir_measures_reads_our_run(tmp_path):
 def test_bad_runs(tmp_path, text, message):
     with pytest.raises(DataError, match=message):
         read_run(write(tmp_path / "a.run", text))
-
-
-@pytest.mark.parametrize(
-    ("result", "message"),
-    [
-        (ScoredDoc("q 1", "d", 0.0), "the query id 'q 1' is empty or has white space"),
-        (ScoredDoc("q", "", 0.0), "the doc id '' is empty"),
-        (ScoredDoc("q", "d", float("inf")), "gives passage 'd' the score inf"),
-    ],
-)
-def test_results_that_a_run_cannot_hold(tmp_path, result, message):
-    with pytest.raises(DataError, match=message):
-        write_run(tmp_path / "a.run", [result])
-    assert not list(tmp_path.iterdir())

@@ -9,16 +9,27 @@ import yaml
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from transformers import TrainerCallback
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 import isoglot.training.align as align_module
-from isoglot.artifacts import is_complete
+from isoglot import pipeline
+from isoglot.artifacts import file_sha256, is_complete
+from isoglot.config.schema import TrainConfig
+from isoglot.data.groups import write_groups
 from isoglot.errors import ArtifactError, ConfigError, DataError, ModelError
 from isoglot.models.static import WeightedStaticEmbedding
 from isoglot.pipeline import run_alignment, run_training
+from isoglot.records import Group
+from isoglot.training.run_folder import hash_data
 from isoglot.training.train import _refuse_several_devices
 from isoglot.training.trainer import PlannedTrainer
 from tests.training.runs import align_config, train_config, write_bitext, write_training_groups
 
+FILES = {
+    *("config.yaml", "data.json", "census.json", "log.json", "provenance.json", "COMPLETE"),
+    "model",
+}
 TEXTS = ["Warum geht Brotteig auf?", "Kwa nini?"]
 
 
@@ -85,8 +96,7 @@ def test_a_run_folder_holds_model_log_and_provenance(checkpoints, groups, tmp_pa
     config = train_config(checkpoints[layout], groups, model={"query_prompt": "Query: "})
     model = run_training(config, tmp_path / "run")
     assert model == tmp_path / "run" / "model"
-    files = {"config.yaml", "census.json", "log.json", "provenance.json", "COMPLETE", "model"}
-    assert {path.name for path in (tmp_path / "run").iterdir()} == files
+    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
     stored = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text("utf-8"))
     assert stored == config.model_dump(mode="json")
     census = read_json(tmp_path / "run" / "census.json")
@@ -197,6 +207,71 @@ def test_fp16_on_a_cpu_is_refused(checkpoints, groups, tmp_path, monkeypatch):
     config = train_config(checkpoints["static"], groups, training={"precision": "fp16"})
     with pytest.raises(ConfigError, match="fp16 needs a GPU; use fp32 or bf16"):
         run_training(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_without_negatives_leaves_no_folder(checkpoints, groups, tmp_path):
+    config = train_config(
+        checkpoints["static"], groups, batches={"size": 9}, loss={"negatives": "explicit"}
+    )
+    with pytest.raises(DataError, match="too small for negatives beside a batch of 9"):
+        run_training(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("tracker", "message"),
+    [
+        ("tensorbord", r"report_to: cannot report to tensorbord \(.*not supported.* tensorboard,"),
+        ("missing", r"report_to: cannot report to missing \(install missing first\)"),
+    ],
+)
+def test_a_tracker_that_cannot_be_used_leaves_no_folder(
+    checkpoints, groups, tmp_path, monkeypatch, tracker, message
+):
+    class NotInstalled(TrainerCallback):
+        def __init__(self):
+            raise RuntimeError("install missing\nfirst")
+
+    monkeypatch.setitem(INTEGRATION_TO_CALLBACK, "missing", NotInstalled)
+    config = train_config(checkpoints["static"], groups, training={"report_to": [tracker]})
+    with pytest.raises(ConfigError, match=message) as error:
+        run_training(config, tmp_path / "run")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_output_folder_that_cannot_be_made_is_named(checkpoints, groups, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ArtifactError, match="run: cannot be used as an output folder"):
+        run_training(train_config(checkpoints["static"], groups), tmp_path / "file" / "run")
+
+
+def test_a_model_made_for_dot_product_is_trained_scored_and_saved_for_cosine(
+    checkpoints, groups, tmp_path, monkeypatch
+):
+    base = SentenceTransformer(str(checkpoints["static"]), device="cpu", similarity_fn_name="dot")
+    base.save_pretrained(str(tmp_path / "dot"))
+    scored = []
+    similarity = pipeline._similarity
+    monkeypatch.setattr(
+        pipeline, "_similarity", lambda model: scored.append(similarity(model)) or scored[-1]
+    )
+    path = run_training(train_config(tmp_path / "dot", groups), tmp_path / "run")
+    assert set(scored) == {"cosine"}
+    assert SentenceTransformer(str(path), device="cpu").similarity_fn_name == "cosine"
+
+
+@pytest.mark.parametrize("development", [0, 3])
+def test_checkpoints_are_written_where_the_model_is_or_would_be_scored(
+    checkpoints, groups, tmp_path, stop_after, development
+):
+    config = train_config(checkpoints["static"], groups, development={"groups": development})
+    stop_after(5)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config, tmp_path / "run")
+    found = {path.name for path in (tmp_path / "run" / "checkpoints").glob("checkpoint-*")}
+    assert found == {"checkpoint-2", "checkpoint-4"}
 
 
 @pytest.mark.parametrize("layout", ["xlm-r", "static"])
@@ -252,6 +327,43 @@ def test_an_unfinished_run_of_another_config_is_refused(checkpoints, groups, tmp
         run_training(other, tmp_path / "run")
 
 
+@pytest.mark.parametrize("changed", ["data.groups", "development.path"])
+def test_an_unfinished_run_of_other_data_is_refused(checkpoints, tmp_path, stop_after, changed):
+    groups = write_training_groups(tmp_path / "groups.jsonl")
+    development = tmp_path / "dev.jsonl"
+    write_groups(development, [Group("d", {"en": "question"}, {"en": "passage"})])
+    config = train_config(checkpoints["static"], groups, development={"path": str(development)})
+    go_on = stop_after(4)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config, tmp_path / "run")
+    go_on()
+    file = groups if changed == "data.groups" else development
+    before = file.read_bytes()
+    file.write_bytes(before + b"\n")
+    message = f"run: {changed} has changed since the run was started; choose another --output"
+    with pytest.raises(ArtifactError, match=message):
+        run_training(config, tmp_path / "run")
+    file.write_bytes(before)
+    run_training(config, tmp_path / "run")
+    hashes = read_json(tmp_path / "run" / "provenance.json")["data_sha256"]
+    assert hashes == {"groups": file_sha256(groups), "development.path": file_sha256(development)}
+
+
+def test_every_file_of_a_folder_is_hashed_and_a_hub_data_set_is_named_with_its_revision(tmp_path):
+    write_training_groups(tmp_path / "saved" / "part" / "a.jsonl")
+    sources = [
+        {"path": str(tmp_path / "saved"), "format": "hub"},
+        {"path": "some/pairs", "format": "hub", "revision": "abc"},
+        {"path": "some/more", "format": "hub"},
+    ]
+    config = TrainConfig.model_validate({"model": {"name": "m"}, "data": sources})
+    assert hash_data(config) == {
+        "saved/part/a.jsonl": file_sha256(tmp_path / "saved" / "part" / "a.jsonl"),
+        "pairs": "some/pairs@abc",
+        "more": "some/more@main",
+    }
+
+
 def test_a_complete_run_is_refused_before_anything_is_read(checkpoints, groups, tmp_path):
     config = train_config(checkpoints["static"], groups)
     run_training(config, tmp_path / "run")
@@ -275,8 +387,7 @@ def test_alignment_gives_a_plain_static_encoder(bitext, tmp_path):
     model = SentenceTransformer(str(path), device="cpu")
     assert [type(module) for module in model] == [StaticEmbedding]
     assert model.encode(TEXTS).shape == (2, 16)
-    files = {"config.yaml", "census.json", "log.json", "provenance.json", "COMPLETE", "model"}
-    assert {p.name for p in (tmp_path / "run").iterdir()} == {*files, "tokenizer.json"}
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {*FILES, "tokenizer.json"}
     curve = losses(tmp_path / "run")
     assert np.mean(curve[-5:]) < np.mean(curve[:5])
 
@@ -311,7 +422,16 @@ def test_an_interrupted_alignment_ends_in_the_same_bits(bitext, tmp_path, stop_a
 def test_a_vocabulary_smaller_than_the_characters_is_refused(bitext, tmp_path):
     with pytest.raises(DataError, match=r"cannot learn 20 subwords .* model\.vocabulary"):
         run_alignment(align_config(bitext, model={"vocabulary": 20}), tmp_path / "run")
-    assert not is_complete(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_interrupted_alignment_keeps_its_subwords(bitext, tmp_path, stop_after, monkeypatch):
+    go_on = stop_after(1)
+    with pytest.raises(KeyboardInterrupt):
+        run_alignment(align_config(bitext), tmp_path / "run")
+    go_on()
+    monkeypatch.setattr(align_module, "learn_subwords", None)
+    run_alignment(align_config(bitext), tmp_path / "run")
 
 
 @pytest.mark.parametrize(("processes", "gpus"), [(2, 0), (1, 4)])

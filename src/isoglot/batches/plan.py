@@ -3,8 +3,8 @@
 A *monolingual* batch has one language, drawn uniformly; every query and passage is in it. In a
 *cross-lingual* batch every row has its own ordered pair of different languages, drawn uniformly. A
 *hybrid* plan makes each batch monolingual with probability ``monolingual_share``. Every batch comes
-from one data set, drawn by size. Because nothing is stateful, a run resumes exactly, every process
-slices the same batch, and any batch can be looked at.
+from one data set, drawn by size. Because nothing is stateful, a run resumes exactly and any batch
+can be looked at.
 
 Rows are drawn anew for each batch, so a group's visits are equal in expectation, not in number.
 No meaning occurs twice in a batch: a translation, another sentence with the same answer, or the
@@ -75,8 +75,7 @@ class BatchPlan:
 
     Args:
         table: The groups.
-        config: The regime and its options; ``config.languages`` must be applied to the table
-            before.
+        config: The regime and its options. It names no languages: those of the table are drawn.
         seed: Any integer >= 0; different seeds give unrelated batches.
 
     Raises:

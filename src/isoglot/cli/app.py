@@ -17,6 +17,7 @@ from typer.exceptions import Abort, Exit, TyperException
 
 from isoglot import __version__
 from isoglot.cli.align import align
+from isoglot.cli.audit import audit
 from isoglot.cli.data import data_app
 from isoglot.cli.demo import demo
 from isoglot.cli.evaluate import evaluate
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.add_typer(data_app, name="data")
+app.command()(audit)
 app.command()(align)
 app.command()(train)
 app.command()(evaluate)

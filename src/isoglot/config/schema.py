@@ -17,6 +17,7 @@ from isoglot.languages import normalize_language, normalize_languages
 
 __all__ = [
     "AlignConfig",
+    "AuditConfig",
     "BatchConfig",
     "DevelopmentConfig",
     "EvaluationConfig",
@@ -32,6 +33,7 @@ __all__ = [
 Regime = Literal["monolingual", "cross-lingual", "hybrid"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what numpy takes, which the trainer seeds
 Language = Annotated[str, AfterValidator(normalize_language)]
 Languages = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(normalize_languages)]
 
@@ -76,7 +78,7 @@ class BatchConfig(StrictModel):
     monolingual_share: Share = 0.5
     """Probability that a batch of the hybrid regime is monolingual: the paper's alpha."""
     size: Positive = 100
-    """Rows of a batch over all processes: the global batch."""
+    """Rows of a batch."""
     size_exponent: Annotated[float, Field(ge=0.0)] = 1.0
     """Data sets are drawn by their size to this power; 1 is the paper's, below 1 is smoother."""
     language_exponent: Annotated[float, Field(ge=0.0)] = 0.0
@@ -134,11 +136,9 @@ class TrainingConfig(StrictModel):
     max_grad_norm: Annotated[float, Field(ge=0.0)] = 1.0
     """Gradients are clipped to this norm; 0 switches clipping off."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     log_every: Positive = 50
     """Steps between two lines of the log."""
-    save_every: Positive | None = None
-    """Steps between two checkpoints; default: as often as the development set is scored."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that prepare batches; 0 prepares them in the training process."""
     report_to: tuple[str, ...] = ()
@@ -154,9 +154,22 @@ class DevelopmentConfig(StrictModel):
     path: str | None = None
     """Parallel groups to use instead of held-out ones."""
     every: Positive | None = None
-    """Steps between two evaluations; default: a tenth of the steps."""
+    """Steps between two evaluations, and between two checkpoints; default: a tenth of the
+    steps."""
     measure: str = "AP"
     """Averaged over the settings that exist: monolingual, cross-lingual, multilingual."""
+
+
+class AuditConfig(StrictModel):
+    """A benchmark to look for in the training data."""
+
+    benchmark: str
+    data: str | None = None
+    """Folder with the benchmark's files; default: downloaded."""
+    split: str | None = None
+    """Split of MIRACL or BEIR."""
+    lang: Language | None = None
+    """Language of a BEIR folder whose lines do not name theirs."""
 
 
 class TrainConfig(StrictModel):
@@ -170,12 +183,13 @@ class TrainConfig(StrictModel):
     loss: LossConfig = LossConfig()
     training: TrainingConfig = TrainingConfig()
     development: DevelopmentConfig = DevelopmentConfig()
+    audit: tuple[AuditConfig, ...] | None = None
+    """Benchmarks to look for in the data before training; default: none."""
 
     @model_validator(mode="after")
-    def _distinct_names(self) -> TrainConfig:
-        labels = [source.label for source in self.data]
-        if repeated := {label for label in labels if labels.count(label) > 1}:
-            raise ValueError(f"data: name {sorted(repeated)[0]!r} is used twice; set 'name'")
+    def _consistent(self) -> TrainConfig:
+        _refuse_repeated_names(self.data)
+        _refuse_unused_negatives(self.batches, self.loss)
         return self
 
     @property
@@ -183,7 +197,7 @@ class TrainConfig(StrictModel):
         """The batch config with as many explicit negatives as the loss needs."""
         needed = 0 if self.loss.negatives == "in-batch" else 1
         count = max(self.batches.negatives_per_query, needed)
-        return self.batches.model_copy(update={"negatives_per_query": count if needed else 0})
+        return self.batches.model_copy(update={"negatives_per_query": count})
 
 
 class StaticModelConfig(StrictModel):
@@ -235,6 +249,12 @@ class AlignConfig(StrictModel):
     """Shortest crop of a text in a monolingual batch, as a share of its tokens: both sides of a row
     are crops of one text there."""
     development: DevelopmentConfig = DevelopmentConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AlignConfig:
+        _refuse_repeated_names(self.data)
+        _refuse_unused_negatives(self.batches, self.loss)
+        return self
 
 
 class EvaluationConfig(StrictModel):
@@ -292,7 +312,7 @@ class ExperimentConfig(StrictModel):
         "cross-lingual",
         "hybrid",
     )
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0, 1, 2)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1, 2)
     untrained: bool = True
     """Also evaluate every encoder as it comes."""
     benchmarks: Annotated[tuple[EvaluationConfig, ...], Field(min_length=1)]
@@ -304,6 +324,14 @@ class ExperimentConfig(StrictModel):
     loss: LossConfig = LossConfig()
     training: TrainingConfig = TrainingConfig()
     development: DevelopmentConfig = DevelopmentConfig()
+    audit: bool = True
+    """Look for the benchmarks in the data before training."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ExperimentConfig:
+        _refuse_repeated_names(self.data)
+        _refuse_unused_negatives(self.batches, self.loss)
+        return self
 
     @model_validator(mode="after")
     def _distinct_cells(self) -> ExperimentConfig:
@@ -331,4 +359,19 @@ class ExperimentConfig(StrictModel):
             loss=self.loss,
             training=self.training.model_copy(update={"seed": seed}),
             development=self.development,
+        )
+
+
+def _refuse_repeated_names(data: tuple[SourceConfig, ...]) -> None:
+    labels = [source.label for source in data]
+    if repeated := {label for label in labels if labels.count(label) > 1}:
+        raise ValueError(f"data: name {sorted(repeated)[0]!r} is used twice; set 'name'")
+
+
+def _refuse_unused_negatives(batches: BatchConfig, loss: LossConfig) -> None:
+    if batches.negatives_per_query > 0 and loss.negatives == "in-batch":
+        raise ValueError(
+            f"batches.negatives_per_query: {batches.negatives_per_query} explicit negatives, which "
+            "loss.negatives: in-batch does not use; set loss.negatives to explicit or both, or "
+            "take negatives_per_query out"
         )

@@ -1,7 +1,7 @@
 """Fetch pinned files into a cache folder: checked by SHA-256, resumed when interrupted.
 
 Pooch checks the hash and puts a file in place only when it is whole; resuming is ours, because
-pooch starts again from the first byte. Which files belong to a benchmark is in ``benchmarks.py``.
+pooch starts again from the first byte. Which files belong to a benchmark is in ``named.py``.
 """
 
 from __future__ import annotations

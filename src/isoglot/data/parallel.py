@@ -143,19 +143,21 @@ class ParallelTable:
 
     def groups(self) -> Iterator[Group]:
         """Yield the groups as records, with ids ``DATASET/ID`` if there are several data sets."""
-        for g, group_id in enumerate(self.group_ids):
-            name = self._full_name(g) if len(self.datasets) > 1 else group_id
+        for g in range(len(self)):
             negatives = self.negative[self.negative_start[g] : self.negative_start[g + 1]]
             yield Group(
-                name,
+                self._full_name(g),
                 self._texts_by_lang(self.query[g]),
                 self._texts_by_lang(self.passage[g]),
                 [self._texts_by_lang(row) for row in negatives],
             )
 
     def _full_name(self, group: int) -> str:
-        """Return a name that no group of another data set has."""
-        return f"{self.datasets[self.dataset[group]]}/{self.group_ids[group]}"
+        """Return the id, with the name of the data set before it where there are several."""
+        group_id = self.group_ids[group]
+        if len(self.datasets) == 1:
+            return group_id
+        return f"{self.datasets[self.dataset[group]]}/{group_id}"
 
     def _texts_by_lang(self, rows: IntArray) -> dict[str, str]:
         return {

@@ -1,21 +1,20 @@
 """TREC text files: qrels, topics and runs.
 
 Columns are separated by tabs or, in a line without tabs, by white space. Every error names file and
-line. Measures are computed elsewhere; a run is only read and written here.
+line. Measures are computed elsewhere, and ``isoglot.evaluation`` writes runs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from isoglot.artifacts import atomic_write
 from isoglot.data.files import ask_language, read_lines
 from isoglot.errors import DataError
 from isoglot.records import Qrel, Query, ScoredDoc
 
-__all__ = ["read_qrels", "read_run", "read_topics", "write_run"]
+__all__ = ["read_qrels", "read_run", "read_topics"]
 
 
 def read_qrels(path: Path, query_lang: str) -> list[Qrel]:
@@ -91,36 +90,6 @@ def read_run(path: Path) -> list[ScoredDoc]:
     return list(results.values())
 
 
-def write_run(path: Path, results: Iterable[ScoredDoc], tag: str = "isoglot") -> None:
-    """Write a run atomically, each query's passages by score, then doc id, both descending.
-
-    Queries keep the order in which they first come. Scores are written so that reading them gives
-    the same numbers.
-
-    Raises:
-        DataError: If an id or the tag has white space, which the format cannot hold, or a score is
-            not finite.
-    """
-    _refuse_space(tag, "tag", path)
-    by_query: dict[str, list[ScoredDoc]] = {}
-    for result in results:
-        _refuse_space(result.query_id, "query id", path)
-        _refuse_space(result.doc_id, "doc id", path)
-        if not math.isfinite(result.score):
-            raise DataError(
-                f"{path}: query {result.query_id!r} gives passage {result.doc_id!r} the score "
-                f"{result.score}; scores must be finite"
-            )
-        by_query.setdefault(result.query_id, []).append(result)
-    with atomic_write(path) as file:
-        for query_id, found in by_query.items():
-            found.sort(key=lambda result: (result.score, result.doc_id), reverse=True)
-            file.writelines(
-                f"{query_id} Q0 {result.doc_id} {rank} {float(result.score)!r} {tag}\n"
-                for rank, result in enumerate(found, start=1)
-            )
-
-
 def parse_relevance(value: str, where: str) -> int:
     """Return a relevance as a whole number.
 
@@ -157,11 +126,3 @@ def _read_columns(path: Path, names: str) -> Iterator[tuple[str, list[str]]]:
                 f"got {sum(map(bool, columns))}"
             )
         yield f"{path}:{number}", columns
-
-
-def _refuse_space(value: str, what: str, path: Path) -> None:
-    if not value or any(map(str.isspace, value)):
-        raise DataError(
-            f"{path}: the {what} {value!r} is empty or has white space, which a TREC run cannot "
-            "hold; rename it"
-        )

@@ -7,7 +7,6 @@ any other training.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
+from isoglot.artifacts import write_text
 from isoglot.batches.plan import BatchPlan
 from isoglot.config.schema import AlignConfig
 from isoglot.data.parallel import ABSENT, ParallelTable
@@ -25,14 +25,20 @@ from isoglot.models.static import (
     learn_subwords,
 )
 from isoglot.training.collate import TokenCollator, TokenStore
-from isoglot.training.train import Fit, close_run, fit, open_run, write_census
+from isoglot.training.run_folder import claim_run
+from isoglot.training.train import Fit, fit, start
 from isoglot.training.trainer import DevelopmentScore
 
 __all__ = ["align"]
 
 
 def align(
-    config: AlignConfig, plan: BatchPlan, score: DevelopmentScore | None, folder: Path
+    config: AlignConfig,
+    plan: BatchPlan,
+    score: DevelopmentScore | None,
+    folder: Path,
+    *,
+    dropped: int = 0,
 ) -> Path:
     """Learn subwords and their vectors into a run folder.
 
@@ -40,19 +46,24 @@ def align(
         config: The resolved config.
         plan: The batches, drawn from the translations.
         score: Scores the model on the development set.
-        folder: The run folder.
+        folder: The run folder; nothing is written to it if the run cannot be started.
+        dropped: Groups left out for the development set, for the census.
 
     Returns:
         The folder of the trained model.
 
     Raises:
-        ArtifactError: If the folder holds a complete run or one of another config.
+        ArtifactError: If the folder holds a complete run, or one of another config or other data.
+        ConfigError: If this machine cannot train as the config says.
         DataError: If the vocabulary is too small for the texts.
     """
-    started = time.monotonic()
-    open_run(folder, config)
-    write_census(plan, config.training, folder)
-    tokenizer = _subwords(config, plan.table, folder)
+    run = claim_run(folder, config)
+    stored = folder / "tokenizer.json"
+    tokenizer = (
+        Tokenizer.from_file(str(stored))  # of an interrupted run
+        if stored.is_file()
+        else _learn_subwords(config, plan.table)
+    )
     store = TokenStore(tokenizer, plan.table)
     frequencies = torch.from_numpy(store.frequencies(tokenizer.get_vocab_size()))
     model = build_static_encoder(tokenizer, frequencies, config.model.dim, config.training.seed)
@@ -63,23 +74,17 @@ def align(
         seed=config.training.seed,
     )
     job = Fit(model, plan, collate, config.loss, config.training, config.development, score)
-    selection = fit(job, folder)
+    trainer = start(job, run, dropped)
+    write_text(stored, tokenizer.to_str())
+    selection = fit(trainer, run)
     _folded(model).save_pretrained(str(folder / "model"))
-    close_run(folder, config.data, {"training": config.training.seed}, selection, started)
+    run.close(selection)
     return folder / "model"
 
 
-def _subwords(config: AlignConfig, table: ParallelTable, folder: Path) -> Tokenizer:
-    """Learn the subwords, or read them where an interrupted run has left them."""
-    path = folder / "tokenizer.json"
-    if path.is_file():
-        return Tokenizer.from_file(str(path))
+def _learn_subwords(config: AlignConfig, table: ParallelTable) -> Tokenizer:
     texts = _balanced_texts(table, config.model.sentences_per_language, config.training.seed)
-    tokenizer = learn_subwords(texts, config.model.vocabulary)
-    partial = path.with_suffix(".partial")
-    tokenizer.save(str(partial))
-    partial.replace(path)
-    return tokenizer
+    return learn_subwords(texts, config.model.vocabulary)
 
 
 def _balanced_texts(table: ParallelTable, per_language: int, seed: int) -> Iterator[str]:

@@ -1,14 +1,12 @@
 """A training run: model, plan and loss joined, and a run folder written.
 
-The folder holds ``config.yaml`` and ``census.json`` first, ``checkpoints/`` while it runs, then
-``model/`` (a plain sentence-transformers folder), ``log.json`` and ``provenance.json``, and the
-completion marker last. What is scored on the development set is handed in.
+The folder holds ``config.yaml``, ``data.json`` and ``census.json`` first, ``checkpoints/`` while it
+runs, then ``model/`` (a plain sentence-transformers folder), ``log.json`` and ``provenance.json``,
+and the completion marker last. What is scored on the development set is handed in.
 """
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,38 +14,23 @@ from typing import Any
 
 from sentence_transformers import SentenceTransformer
 
-from isoglot.artifacts import (
-    file_sha256,
-    mark_complete,
-    prepare_folder,
-    provenance,
-    read_yaml,
-    refuse_complete,
-    write_json,
-    write_yaml,
-)
+from isoglot.artifacts import write_json
 from isoglot.batches.census import available_rows, count_batches
 from isoglot.batches.plan import Batch, BatchPlan
-from isoglot.config.loading import StrictModel
-from isoglot.config.schema import (
-    DevelopmentConfig,
-    LossConfig,
-    SourceConfig,
-    TrainConfig,
-    TrainingConfig,
-)
-from isoglot.errors import ArtifactError, ConfigError
+from isoglot.config.schema import DevelopmentConfig, LossConfig, TrainConfig, TrainingConfig
+from isoglot.errors import ConfigError
 from isoglot.models.loading import load_encoder
 from isoglot.training.collate import Inputs, PlannedBatches, TextCollator
 from isoglot.training.losses import InfoNCELoss
+from isoglot.training.run_folder import RunFolder, claim_run
 from isoglot.training.trainer import (
-    DevelopmentEvaluator,
     DevelopmentScore,
     PlannedTrainer,
+    build_trainer,
     training_arguments,
 )
 
-__all__ = ["Fit", "fit", "open_run", "train", "write_census"]
+__all__ = ["Fit", "fit", "start", "train"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +47,13 @@ class Fit:
 
 
 def train(
-    config: TrainConfig, plan: BatchPlan, score: DevelopmentScore | None, folder: Path
+    config: TrainConfig,
+    plan: BatchPlan,
+    score: DevelopmentScore | None,
+    folder: Path,
+    *,
+    dropped: int = 0,
+    audit: Mapping[str, Any] | None = None,
 ) -> Path:
     """Train an encoder into a run folder, or go on with an unfinished run of the same config.
 
@@ -72,20 +61,23 @@ def train(
         config: The resolved config.
         plan: The batches, drawn from the training groups.
         score: Scores the model on the development set.
-        folder: The run folder.
+        folder: The run folder; nothing is written to it if the run cannot be started.
+        dropped: Groups left out for the development set, for the census.
+        audit: What was found of benchmarks in the data, for ``audit.json``.
 
     Returns:
         The folder of the trained model.
 
     Raises:
-        ArtifactError: If the folder holds a complete run or one of another config.
+        ArtifactError: If the folder holds a complete run, or one of another config or other data.
+        ConfigError: If this machine cannot train as the config says.
+        DataError: If the data cannot fill the batches.
         ModelError: If the encoder cannot be loaded.
     """
-    started = time.monotonic()
+    run = claim_run(folder, config)
     model = load_encoder(config.model)
-    open_run(folder, config)
-    write_census(plan, config.training, folder)
-    fitted = Fit(
+    model.similarity_fn_name = "cosine"  # what the loss optimises, whatever the encoder came with
+    job = Fit(
         model=model,
         plan=plan,
         collate=TextCollator(model, plan.table),
@@ -94,40 +86,56 @@ def train(
         development=config.development,
         score=score,
     )
-    selection = fit(fitted, folder)
+    trainer = start(job, run, dropped)
+    if audit is not None:
+        write_json(folder / "audit.json", dict(audit))
+    selection = fit(trainer, run)
     model.save_pretrained(str(folder / "model"))
-    close_run(folder, config.data, {"training": config.training.seed}, selection, started)
+    run.close(selection)
     return folder / "model"
 
 
-def fit(job: Fit, folder: Path) -> dict[str, Any]:
-    """Run the optimisation, from the last complete checkpoint in the folder if there is one.
-
-    Returns:
-        What was selected: best step and score, where a development set was scored.
+def start(job: Fit, run: RunFolder, dropped: int) -> PlannedTrainer:
+    """Make all that a run needs and then, when nothing can fail any more, open its folder.
 
     Raises:
-        ConfigError: If there is more than one process or GPU.
+        ArtifactError: If the folder cannot be written.
+        ConfigError: If this machine cannot train as the config says.
+        DataError: If the data cannot fill the batches.
     """
-    checkpoints = folder / "checkpoints"
     arguments = training_arguments(
         job.training,
         job.development,
         batch_size=job.plan.config.size,
-        folder=checkpoints,
+        folder=run.checkpoints,
     )
     _refuse_several_devices(arguments.world_size, arguments.n_gpu)
     count = job.training.steps * job.training.gradient_accumulation
-    trainer = PlannedTrainer(
-        model=job.model,
-        args=arguments,
-        batches=PlannedBatches(job.plan, job.collate, count),
-        loss=InfoNCELoss(job.model, job.loss.temperature, job.loss.negatives),
-        evaluator=DevelopmentEvaluator(job.score) if job.score is not None else None,
+    census = {
+        "available": available_rows(job.plan),
+        "dropped_for_development": dropped,
+        "drawn": count_batches(job.plan, range(count)),
+    }
+    trainer = build_trainer(
+        job.model,
+        arguments,
+        PlannedBatches(job.plan, job.collate, count),
+        InfoNCELoss(job.model, job.loss.temperature, job.loss.negatives),
+        job.score,
     )
-    last = _last_checkpoint(checkpoints)
+    run.open(census)
+    return trainer
+
+
+def fit(trainer: PlannedTrainer, run: RunFolder) -> dict[str, Any]:
+    """Run the optimisation, from the last complete checkpoint in the folder if there is one.
+
+    Returns:
+        What was selected: best step and score, where a development set was scored.
+    """
+    last = _last_checkpoint(run.checkpoints)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
-    write_json(folder / "log.json", trainer.state.log_history)
+    write_json(run.path / "log.json", trainer.state.log_history)
     return {
         "steps": trainer.state.global_step,
         "best_step": trainer.state.best_global_step,
@@ -146,54 +154,6 @@ def _refuse_several_devices(processes: int, gpus: int) -> None:
             f"training runs on one device, found {processes} processes and {gpus} GPUs; start one "
             "process, with CUDA_VISIBLE_DEVICES naming one GPU"
         )
-
-
-def open_run(folder: Path, config: StrictModel) -> None:
-    """Start a run folder with its config, or check that an unfinished one has the same config.
-
-    Raises:
-        ArtifactError: If the folder holds a complete run or one of another config.
-    """
-    values = config.model_dump(mode="json")
-    path = folder / "config.yaml"
-    refuse_complete(folder, "delete the folder")
-    if path.is_file():
-        if read_yaml(path) != values:
-            raise ArtifactError(
-                f"{folder}: holds an unfinished run of another config; choose another --output or "
-                "delete the folder"
-            )
-    prepare_folder(folder)
-    write_yaml(path, values)
-
-
-def write_census(plan: BatchPlan, training: TrainingConfig, folder: Path) -> dict[str, Any]:
-    """Write and return what the run can draw and what its batches hold."""
-    count = training.steps * training.gradient_accumulation
-    census = {"available": available_rows(plan), "drawn": count_batches(plan, range(count))}
-    write_json(folder / "census.json", census)
-    return census
-
-
-def close_run(
-    folder: Path,
-    data: tuple[SourceConfig, ...],
-    seeds: Mapping[str, int],
-    selection: Mapping[str, Any],
-    started: float,
-) -> None:
-    """Write provenance and completion marker, and drop the checkpoints."""
-    hashes = {
-        source.label: file_sha256(Path(source.path))
-        for source in data
-        if Path(source.path).is_file()
-    }
-    record = provenance(seeds=seeds, data=hashes)
-    record["selection"] = dict(selection)
-    record["seconds"] = round(time.monotonic() - started, 1)
-    write_json(folder / "provenance.json", record)
-    mark_complete(folder)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
 def _last_checkpoint(folder: Path) -> Path | None:

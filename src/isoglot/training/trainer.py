@@ -18,15 +18,16 @@ from sentence_transformers import (
 )
 from sentence_transformers.base.evaluation import BaseEvaluator
 from sentence_transformers.util import get_device_name
+from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 from transformers import PrinterCallback
 
 from isoglot.config.schema import DevelopmentConfig, TrainingConfig
-from isoglot.errors import ConfigError
+from isoglot.errors import ArtifactError, ConfigError
 from isoglot.training.collate import Inputs, PlannedBatches
 from isoglot.training.progress import ProgressBar
 
-__all__ = ["DevelopmentScore", "PlannedTrainer", "training_arguments"]
+__all__ = ["DevelopmentScore", "PlannedTrainer", "build_trainer", "training_arguments"]
 
 DevelopmentScore = Callable[[SentenceTransformer], Mapping[str, float]]
 """Scores a model on the development set; the value under ``score`` selects the checkpoint."""
@@ -85,6 +86,40 @@ class DevelopmentEvaluator(BaseEvaluator):
         return dict(self._score(model))
 
 
+def build_trainer(
+    model: SentenceTransformer,
+    arguments: SentenceTransformerTrainingArguments,
+    batches: PlannedBatches,
+    loss: nn.Module,
+    score: DevelopmentScore | None,
+) -> PlannedTrainer:
+    """Build the trainer, which makes the folder of its checkpoints.
+
+    Raises:
+        ArtifactError: If the folder cannot be made.
+        ConfigError: If a tracker is unknown or not installed.
+    """
+    try:
+        return PlannedTrainer(
+            model=model,
+            args=arguments,
+            batches=batches,
+            loss=loss,
+            evaluator=DevelopmentEvaluator(score) if score is not None else None,
+        )
+    except OSError as error:
+        folder = Path(arguments.output_dir).parent
+        raise ArtifactError(
+            f"{folder}: cannot be used as an output folder ({error.strerror or error})"
+        ) from error
+    except (ImportError, RuntimeError, ValueError) as error:
+        if not arguments.report_to:
+            raise
+        reason = " ".join(str(error).split())
+        trackers = ", ".join(arguments.report_to)
+        raise ConfigError(f"training.report_to: cannot report to {trackers} ({reason})") from error
+
+
 def training_arguments(
     training: TrainingConfig, development: DevelopmentConfig, *, batch_size: int, folder: Path
 ) -> SentenceTransformerTrainingArguments:
@@ -124,7 +159,7 @@ def training_arguments(
         eval_steps=every if scored else None,
         save_strategy="steps",
         # The best checkpoint can only be kept if there is one wherever the model is scored.
-        save_steps=every if scored else training.save_every or every,
+        save_steps=every,
         save_total_limit=2,
         load_best_model_at_end=scored,
         metric_for_best_model="eval_score" if scored else None,

@@ -1,0 +1,209 @@
+"""``isoglot audit``, and the audits of ``experiment`` and ``train``."""
+
+import json
+
+import pytest
+import yaml
+
+from isoglot.artifacts import is_complete
+from isoglot.cli.app import run
+from isoglot.data.mini import load_mini_groups
+from isoglot.experiment import run_experiment
+from isoglot.pipeline import run_training
+from tests.data.builders import write_jsonl
+from tests.test_experiment import grid  # noqa: F401 - a fixture
+from tests.training.runs import train_config, write_training_groups
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory):
+    return write_training_groups(tmp_path_factory.mktemp("data") / "groups.jsonl")
+
+
+@pytest.fixture
+def clean(tmp_path):
+    row = {
+        "id": "1",
+        "query": {"en": "Why do the bells of the harbour ring at noon in summer only?"},
+        "passage": {"en": "Because the keeper sails out with the fishermen from autumn to spring."},
+    }
+    return write_jsonl(tmp_path / "clean.jsonl", [row])
+
+
+@pytest.fixture
+def call(capsys):
+    def run_line(*arguments):
+        code = run([str(argument) for argument in ("audit", *arguments)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run_line
+
+
+def test_a_leak_is_exit_code_1_and_no_error(call, groups, tmp_path):
+    out = tmp_path / "out"
+    code, shown, err = call("--data", groups, "-b", groups, "-o", out)
+    assert (code, err) == (1, "")
+    assert "groups.jsonl: 36 of 36 queries leak (100.00 %)" in shown
+    assert "; above the threshold of 0.1 %" in shown
+    assert is_complete(out)
+    assert {path.name for path in out.iterdir()} == {"audit.json", "audit.md", "COMPLETE"}
+    (record,) = json.loads((out / "audit.json").read_text("utf-8"))["benchmarks"]
+    assert record["exceeds"] is True
+    assert record["queries"]["leaking"] == 36
+    assert record["queries"]["kinds"]["exact"] + record["queries"]["kinds"]["parallel"] == 36
+    assert set(record["passages"]["languages"]) == {"de", "en", "sw"}
+    assert len(record["training_groups"][str(groups)]) == 12
+    example = record["examples"][0]
+    assert example["kind"] == "exact"
+    assert example["training"]["text"] == example["text"]
+    text = (out / "audit.md").read_text("utf-8")
+    assert "| queries" in text and example["training"]["group_id"] in text
+
+
+def test_clean_data_is_exit_code_0(call, groups, clean, tmp_path):
+    code, shown, err = call("--data", clean, "-b", groups)
+    assert (code, err) == (0, "")
+    assert "0 of 36 queries leak (0.00 %)" in shown
+    assert "not above the threshold" in shown
+
+
+def test_the_threshold_is_passed_by_more_than_it(call, groups):
+    assert call("--data", groups, "-b", groups, "--max-share", "1")[0] == 0
+    assert call("--data", groups, "-b", groups, "--max-share", "0.99")[0] == 1
+
+
+def test_the_embedded_groups_do_not_leak_into_each_other(call, tmp_path):
+    rows = [
+        {"id": g.group_id, "query": dict(g.query), "passage": dict(g.passage)}
+        for g in load_mini_groups("train")
+    ]
+    data = write_jsonl(tmp_path / "train.jsonl", rows)
+    code, shown, _ = call("--data", data, "-b", "mini", "--max-share", "0")
+    assert code == 0, shown
+
+
+def test_formats_are_named_or_looked_up(call, groups, clean, tmp_path):
+    bitext = tmp_path / "sentences.tsv"
+    bitext.write_text("en\tsw\nThe bells ring at noon in the summer.\tKengele hulia.\n", "utf-8")
+    paragraph = {
+        "context": "Kengele hulia.",
+        "qas": [{"id": "1", "question": "Lini?", "answers": [{"answer_start": 0, "text": "K"}]}],
+    }
+    squad = tmp_path / "qa.json"
+    squad.write_text(json.dumps({"data": [{"paragraphs": [paragraph]}]}), "utf-8")
+    for data in (bitext, f"{bitext}:bitext", f"{clean}:groups", f"{squad}:squad:sw"):
+        assert call("--data", data, "-b", groups)[0] == 0
+    code, _, err = call("--data", squad, "-b", groups)
+    assert code == 2
+    assert f"the language is missing; write {squad}:squad:LANG" in err
+
+
+def test_configs_name_the_data_and_may_name_benchmarks(call, groups, checkpoints, tmp_path):
+    config = train_config(checkpoints["static"], groups).model_dump(mode="json")
+    path = tmp_path / "config.yaml"
+
+    def written(**changes):
+        path.write_text(yaml.safe_dump({**config, **changes}), "utf-8")
+        return path
+
+    assert call(written(audit=[{"benchmark": str(groups)}]))[0] == 1
+    assert call(written(), "-b", groups)[0] == 1
+    code, _, err = call(written())
+    assert (code, "no benchmark to look for; name one with --benchmark" in err) == (2, True)
+    path.write_text(yaml.safe_dump({"data": config["data"]}), "utf-8")
+    assert call(path, "-b", groups)[0] == 1
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "encoders": [{"label": "tiny", "name": "tiny"}],
+                "benchmarks": [{"benchmark": str(groups)}],
+                "data": config["data"],
+            }
+        ),
+        "utf-8",
+    )
+    assert call(path)[0] == 1
+
+
+def test_only_the_languages_of_the_config_count(call, groups, checkpoints, tmp_path):
+    config = train_config(checkpoints["static"], groups).model_dump(mode="json")
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({**config, "languages": ["de"]}), "utf-8")
+    call(path, "-b", f"{groups}:en,de", "-o", tmp_path / "out")
+    (record,) = json.loads((tmp_path / "out" / "audit.json").read_text("utf-8"))["benchmarks"]
+    languages = record["queries"]["languages"]
+    assert languages["de"]["exact"] > 0
+    assert languages["en"]["exact"] == 0
+    assert languages["en"]["parallel"] > 0
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ([], "name the training data, by a config or by --data FILE, and not by both"),
+        (["c.yaml", "--data", "x"], "name the training data, by a config or by --data FILE"),
+        (["/nowhere.yaml", "-b", "mini"], "/nowhere.yaml: no such config file"),
+        (["--data", "/nowhere.jsonl", "-b", "mini"], "/nowhere.jsonl"),
+        (["--data", "/nowhere.jsonl:groups", "-b", "nonsuch"], "'nonsuch' is neither a known name"),
+        (["--data", "/nowhere.jsonl:groups"], "no benchmark to look for"),
+        (["--data", "x:groups", "-b", "mini", "--max-share", "2"], "--max-share"),
+    ],
+)
+def test_a_wrong_line(call, line, message):
+    code, out, err = call(*line)
+    assert (code, out) == (2, "")
+    assert message in err and err.count("\n") == 1
+
+
+def test_a_config_is_told_the_faults_of_the_nearest_schema(call, tmp_path):
+    path = tmp_path / "train.yaml"
+    path.write_text("model: {name: x}\ndata: [{path: y}]\ntrainig: {steps: 3}\n", "utf-8")
+    code, _, err = call(path, "-b", "mini")
+    assert code == 2
+    assert "unknown key 'trainig'; did you mean 'training'?" in err
+
+
+def test_collections_are_no_training_data(call, tmp_path):
+    (tmp_path / "qrels").mkdir()
+    write_jsonl(tmp_path / "corpus.jsonl", [{"_id": "d", "text": "a passage", "lang": "en"}])
+    write_jsonl(tmp_path / "queries.jsonl", [{"_id": "q", "text": "a query", "lang": "en"}])
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n", "utf-8")
+    code, _, err = call("--data", tmp_path, "-b", "mini")
+    assert code == 2
+    assert "is in beir layout, which is no training data; allowed: groups, bitext" in err
+
+
+def test_a_complete_report_is_replaced_only_on_demand(call, groups, clean, tmp_path):
+    line = ("--data", clean, "-b", groups, "-o", tmp_path / "out")
+    assert call(*line)[0] == 0
+    code, _, err = call(*line)
+    assert (code, "already holds a complete result" in err) == (2, True)
+    assert call(*line, "--overwrite")[0] == 0
+
+
+def test_an_experiment_warns_and_goes_on(grid, tmp_path):  # noqa: F811
+    lines = []
+    config = grid(audit=True, regimes=["hybrid"], seeds=[0])
+    run_experiment(config, tmp_path / "grid", lines.append)
+    warnings = [line for line in lines if line.startswith("warning: ")]
+    assert len(warnings) == 1
+    assert "36 of 36 queries leak (100.00 %)" in warnings[0]
+    record = json.loads((tmp_path / "grid" / "audit.json").read_text("utf-8"))
+    assert record["benchmarks"][0]["queries"]["leaking"] == 36
+    again = []
+    run_experiment(config, tmp_path / "grid", again.append)
+    assert not any("leak" in line for line in again), "nothing is left to be trained"
+
+
+def test_train_stores_the_audit_in_the_run_folder(checkpoints, groups, tmp_path):
+    config = train_config(checkpoints["static"], groups)
+    run_training(config, tmp_path / "plain")
+    assert not (tmp_path / "plain" / "audit.json").exists()
+    audited = config.model_validate(
+        {**config.model_dump(mode="json"), "audit": [{"benchmark": str(groups)}]}
+    )
+    run_training(audited, tmp_path / "audited")
+    record = json.loads((tmp_path / "audited" / "audit.json").read_text("utf-8"))
+    assert record["benchmarks"][0]["exceeds"] is True
+    assert is_complete(tmp_path / "audited")
