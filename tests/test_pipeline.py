@@ -11,7 +11,9 @@ from isoglot.config.schema import SourceConfig
 from isoglot.data.groups import groups_to_collection, read_groups, write_groups
 from isoglot.data.mini import load_mini_groups
 from isoglot.errors import ConfigError, ModelError
-from isoglot.pipeline import evaluate_model, load_training_data, run_training
+from isoglot.pipeline.evaluation import evaluate_model
+from isoglot.pipeline.sources import load_training_data
+from isoglot.pipeline.training import run_training
 from isoglot.records import Group
 from tests.training.runs import train_config, write_training_groups
 

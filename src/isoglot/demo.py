@@ -16,7 +16,7 @@ from isoglot.config.schema import AlignConfig, ExperimentConfig
 from isoglot.data.groups import write_groups
 from isoglot.data.mini import load_mini_groups
 from isoglot.experiment import run_experiment
-from isoglot.pipeline import run_alignment
+from isoglot.pipeline.training import run_alignment
 
 __all__ = ["run_demo"]
 

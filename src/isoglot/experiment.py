@@ -36,13 +36,9 @@ from isoglot.data.leakage import MAX_SHARE
 from isoglot.errors import ArtifactError, ConfigError, DataError
 from isoglot.evaluation.measures import parse_measures
 from isoglot.evaluation.outputs import read_evaluation
-from isoglot.pipeline import (
-    audit_data,
-    evaluation_record,
-    load_collection,
-    run_evaluation,
-    run_training,
-)
+from isoglot.pipeline.evaluation import evaluation_record, load_collection, run_evaluation
+from isoglot.pipeline.sources import audit_data
+from isoglot.pipeline.training import run_training
 from isoglot.reporting.by_language import compare_languages
 from isoglot.reporting.leakage import audit_record, audit_warnings
 from isoglot.reporting.tables import UNTRAINED, Comparison, RunResult, compare

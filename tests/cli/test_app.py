@@ -118,7 +118,7 @@ def test_a_fault_of_ours_is_one_line_and_exit_code_1(call, monkeypatch, config_f
     def fail(*_):
         raise ZeroDivisionError("by chance")
 
-    monkeypatch.setattr("isoglot.pipeline.run_training", fail)
+    monkeypatch.setattr("isoglot.pipeline.training.run_training", fail)
     code, _, err = call("train", config_file(), "-o", tmp_path / "run")
     assert code == 1
     line = "internal error, ZeroDivisionError: by chance; --debug shows where it happened"
@@ -129,7 +129,7 @@ def test_an_interrupt_is_exit_code_130(call, monkeypatch, config_file, tmp_path)
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("isoglot.pipeline.run_training", interrupt)
+    monkeypatch.setattr("isoglot.pipeline.training.run_training", interrupt)
     code, _, err = call("train", config_file(), "-o", tmp_path / "run")
     assert (code, err) == (130, "isoglot: interrupted\n")
 

@@ -9,7 +9,7 @@ from isoglot.artifacts import is_complete
 from isoglot.cli.app import run
 from isoglot.data.mini import load_mini_groups
 from isoglot.experiment import run_experiment
-from isoglot.pipeline import run_training
+from isoglot.pipeline.training import run_training
 from tests.data.builders import write_jsonl
 from tests.test_experiment import grid  # noqa: F401 - a fixture
 from tests.training.runs import train_config, write_training_groups

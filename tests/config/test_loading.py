@@ -61,7 +61,7 @@ def test_explicit_negatives_are_drawn_only_for_losses_that_use_them(config_file)
     ("sets", "message"),
     [
         (["loss.temprature=0.1"], r"unknown key 'loss.temprature'; did you mean 'temperature'\?"),
-        (["zzz=1"], r"unknown key 'zzz'; allowed: model, data, languages"),
+        (["zzz=1"], r"unknown key 'zzz'; allowed: data, languages, batches"),
         (["loss.temperature=0"], r"loss.temperature: input should be greater than 0, got 0"),
         (["training.seed=4294967296"], r"training.seed: input should be less than 4294967296"),
         (["training.save_every=10"], r"unknown key 'training.save_every'"),

@@ -13,13 +13,13 @@ from transformers import TrainerCallback
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 import isoglot.training.align as align_module
-from isoglot import pipeline
 from isoglot.artifacts import file_sha256, is_complete
 from isoglot.config.schema import TrainConfig
 from isoglot.data.groups import write_groups
 from isoglot.errors import ArtifactError, ConfigError, DataError, ModelError
 from isoglot.models.static import WeightedStaticEmbedding
-from isoglot.pipeline import run_alignment, run_training
+from isoglot.pipeline import evaluation
+from isoglot.pipeline.training import run_alignment, run_training
 from isoglot.records import Group
 from isoglot.training.run_folder import hash_data
 from isoglot.training.train import _refuse_several_devices
@@ -147,7 +147,7 @@ def test_the_checkpoint_that_scored_best_on_held_out_groups_is_kept(
         return {"score": [0.1, 0.9, 0.5][len(vectors) - 1]}
 
     monkeypatch.setattr(
-        "isoglot.pipeline.development_score", lambda *arguments: best_at_the_second_time
+        "isoglot.pipeline.training.development_score", lambda *arguments: best_at_the_second_time
     )
     path = run_training(train_config(checkpoints["static"], groups), tmp_path / "run")
     selection = read_json(tmp_path / "run" / "provenance.json")["selection"]
@@ -253,9 +253,9 @@ def test_a_model_made_for_dot_product_is_trained_scored_and_saved_for_cosine(
     base = SentenceTransformer(str(checkpoints["static"]), device="cpu", similarity_fn_name="dot")
     base.save_pretrained(str(tmp_path / "dot"))
     scored = []
-    similarity = pipeline._similarity
+    similarity = evaluation._similarity
     monkeypatch.setattr(
-        pipeline, "_similarity", lambda model: scored.append(similarity(model)) or scored[-1]
+        evaluation, "_similarity", lambda model: scored.append(similarity(model)) or scored[-1]
     )
     path = run_training(train_config(tmp_path / "dot", groups), tmp_path / "run")
     assert set(scored) == {"cosine"}

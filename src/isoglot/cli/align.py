@@ -13,7 +13,7 @@ def align(config: ConfigPath, output: Output, overrides: Overrides = None) -> No
     """Train a static encoder from nothing on translations."""
     from isoglot.config.loading import load_config
     from isoglot.config.schema import AlignConfig
-    from isoglot.pipeline import run_alignment
+    from isoglot.pipeline.training import run_alignment
 
     model = run_alignment(load_config(AlignConfig, config, overrides or ()), output)
     typer.echo(f"model: {model}")

@@ -49,7 +49,7 @@ def audit(
     """
     from isoglot.artifacts import refuse_complete
     from isoglot.data.leakage import MAX_SHARE
-    from isoglot.pipeline import audit_data
+    from isoglot.pipeline.sources import audit_data
     from isoglot.reporting.leakage import audit_text
 
     if output is not None and not overwrite:
@@ -131,7 +131,7 @@ def _collections(
     from isoglot.config.loading import parse_config
     from isoglot.config.schema import AuditConfig, EvaluationConfig, ExperimentConfig, TrainConfig
     from isoglot.errors import ConfigError
-    from isoglot.pipeline import load_audited, load_collection
+    from isoglot.pipeline.evaluation import load_audited, load_collection
 
     wanted: Sequence[AuditConfig | EvaluationConfig] = ()
     if benchmarks:

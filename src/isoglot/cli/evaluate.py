@@ -51,7 +51,7 @@ def evaluate(
     from isoglot.bias.rank_distance import summarize
     from isoglot.config.loading import parse_config
     from isoglot.config.schema import EvaluationConfig, ModelConfig
-    from isoglot.pipeline import run_evaluation
+    from isoglot.pipeline.evaluation import run_evaluation
     from isoglot.reporting.by_language import language_table
 
     encoder = {

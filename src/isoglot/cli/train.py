@@ -42,14 +42,14 @@ def train(
     elif output is None:
         raise ConfigError("--output is missing; name the folder of the run")
     else:
-        from isoglot.pipeline import run_training
+        from isoglot.pipeline.training import run_training
 
         typer.echo(f"model: {run_training(resolved, output)}")
 
 
 def _print_census(config: TrainConfig) -> None:
     from isoglot.batches.census import available_rows, count_batches
-    from isoglot.pipeline import plan_batches
+    from isoglot.pipeline.training import plan_batches
     from isoglot.reporting.census import census_text
 
     plan = plan_batches(config)
@@ -58,7 +58,7 @@ def _print_census(config: TrainConfig) -> None:
 
 
 def _print_batch(config: TrainConfig, index: int) -> None:
-    from isoglot.pipeline import plan_batches
+    from isoglot.pipeline.training import plan_batches
     from isoglot.reporting.census import batch_text
 
     plan = plan_batches(config)

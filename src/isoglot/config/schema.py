@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
+from typing_extensions import Self
 
 from isoglot.config.loading import StrictModel
 from isoglot.languages import normalize_language, normalize_languages
@@ -24,6 +25,7 @@ __all__ = [
     "ExperimentConfig",
     "LossConfig",
     "ModelConfig",
+    "OptimisationConfig",
     "SourceConfig",
     "StaticModelConfig",
     "TrainConfig",
@@ -60,7 +62,7 @@ class SourceConfig(StrictModel):
     revision: str | None = None
 
     @model_validator(mode="after")
-    def _needs(self) -> SourceConfig:
+    def _needs(self) -> Self:
         if self.format == "squad" and self.language is None:
             raise ValueError(f"{self.path}: a squad file needs its 'language'")
         return self
@@ -172,10 +174,9 @@ class AuditConfig(StrictModel):
     """Language of a BEIR folder whose lines do not name theirs."""
 
 
-class TrainConfig(StrictModel):
-    """``isoglot train``."""
+class OptimisationConfig(StrictModel):
+    """What every training needs, whatever it starts from."""
 
-    model: ModelConfig
     data: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
     languages: Languages | None = None
     """Train on these languages only; default: all."""
@@ -183,14 +184,32 @@ class TrainConfig(StrictModel):
     loss: LossConfig = LossConfig()
     training: TrainingConfig = TrainingConfig()
     development: DevelopmentConfig = DevelopmentConfig()
-    audit: tuple[AuditConfig, ...] | None = None
-    """Benchmarks to look for in the data before training; default: none."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> TrainConfig:
-        _refuse_repeated_names(self.data)
-        _refuse_unused_negatives(self.batches, self.loss)
+    def _distinct_names(self) -> Self:
+        labels = [source.label for source in self.data]
+        if repeated := {label for label in labels if labels.count(label) > 1}:
+            raise ValueError(f"data: name {sorted(repeated)[0]!r} is used twice; set 'name'")
         return self
+
+    @model_validator(mode="after")
+    def _used_negatives(self) -> Self:
+        count = self.batches.negatives_per_query
+        if count > 0 and self.loss.negatives == "in-batch":
+            raise ValueError(
+                f"batches.negatives_per_query: {count} explicit negatives, which loss.negatives: "
+                "in-batch does not use; set loss.negatives to explicit or both, or take "
+                "negatives_per_query out"
+            )
+        return self
+
+
+class TrainConfig(OptimisationConfig):
+    """``isoglot train``."""
+
+    model: ModelConfig
+    audit: tuple[AuditConfig, ...] | None = None
+    """Benchmarks to look for in the data before training; default: none."""
 
     @property
     def planned_batches(self) -> BatchConfig:
@@ -234,12 +253,10 @@ class AlignTrainingConfig(TrainingConfig):
     warmup_share: Share = 0.05
 
 
-class AlignConfig(StrictModel):
+class AlignConfig(OptimisationConfig):
     """``isoglot align``: train a static encoder on translations."""
 
     model: StaticModelConfig = StaticModelConfig()
-    data: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
-    languages: Languages | None = None
     batches: AlignBatchConfig = AlignBatchConfig()
     loss: AlignLossConfig = AlignLossConfig()
     training: AlignTrainingConfig = AlignTrainingConfig()
@@ -248,13 +265,6 @@ class AlignConfig(StrictModel):
     crop: Share = 0.5
     """Shortest crop of a text in a monolingual batch, as a share of its tokens: both sides of a row
     are crops of one text there."""
-    development: DevelopmentConfig = DevelopmentConfig()
-
-    @model_validator(mode="after")
-    def _consistent(self) -> AlignConfig:
-        _refuse_repeated_names(self.data)
-        _refuse_unused_negatives(self.batches, self.loss)
-        return self
 
 
 class EvaluationConfig(StrictModel):
@@ -302,7 +312,7 @@ class EncoderConfig(ModelConfig):
     """Its name in tables and folders: letters, digits, ``_``, ``.`` and ``-``."""
 
 
-class ExperimentConfig(StrictModel):
+class ExperimentConfig(OptimisationConfig):
     """``isoglot experiment``: encoders x regimes x seeds, trained and evaluated."""
 
     name: str = "experiment"
@@ -318,23 +328,11 @@ class ExperimentConfig(StrictModel):
     benchmarks: Annotated[tuple[EvaluationConfig, ...], Field(min_length=1)]
     measures: Annotated[tuple[str, ...], Field(min_length=1)] = ("AP",)
     """Measures to compare by, a table each; names as ir_measures writes them."""
-    data: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
-    languages: Languages | None = None
-    batches: BatchConfig = BatchConfig()
-    loss: LossConfig = LossConfig()
-    training: TrainingConfig = TrainingConfig()
-    development: DevelopmentConfig = DevelopmentConfig()
     audit: bool = True
     """Look for the benchmarks in the data before training."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> ExperimentConfig:
-        _refuse_repeated_names(self.data)
-        _refuse_unused_negatives(self.batches, self.loss)
-        return self
-
-    @model_validator(mode="after")
-    def _distinct_cells(self) -> ExperimentConfig:
+    def _distinct_cells(self) -> Self:
         for key, names in (
             ("encoders: label", [encoder.label for encoder in self.encoders]),
             ("benchmarks: benchmark", [benchmark.label for benchmark in self.benchmarks]),
@@ -359,19 +357,4 @@ class ExperimentConfig(StrictModel):
             loss=self.loss,
             training=self.training.model_copy(update={"seed": seed}),
             development=self.development,
-        )
-
-
-def _refuse_repeated_names(data: tuple[SourceConfig, ...]) -> None:
-    labels = [source.label for source in data]
-    if repeated := {label for label in labels if labels.count(label) > 1}:
-        raise ValueError(f"data: name {sorted(repeated)[0]!r} is used twice; set 'name'")
-
-
-def _refuse_unused_negatives(batches: BatchConfig, loss: LossConfig) -> None:
-    if batches.negatives_per_query > 0 and loss.negatives == "in-batch":
-        raise ValueError(
-            f"batches.negatives_per_query: {batches.negatives_per_query} explicit negatives, which "
-            "loss.negatives: in-batch does not use; set loss.negatives to explicit or both, or "
-            "take negatives_per_query out"
         )

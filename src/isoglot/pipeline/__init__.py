@@ -1,0 +1,1 @@
+"""The stages joined: what the command line and an experiment both run."""

@@ -1,0 +1,127 @@
+"""Configured data sets to groups: to train on, to hold out, to look for benchmarks in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from isoglot.config.schema import DevelopmentConfig, OptimisationConfig, SourceConfig
+from isoglot.data.bitext import read_bitext
+from isoglot.data.collection import Collection
+from isoglot.data.groups import read_groups
+from isoglot.data.hub import HubColumns, read_hub
+from isoglot.data.leakage import LeakageReport, find_leaks
+from isoglot.data.parallel import ParallelTable, build_table
+from isoglot.data.squad import read_squad
+from isoglot.errors import ConfigError
+from isoglot.evaluation.measures import parse_measure
+from isoglot.records import Group
+
+__all__ = [
+    "TrainingData",
+    "audit_data",
+    "load_training_data",
+    "read_source",
+]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The groups to train on and those held out for development."""
+
+    table: ParallelTable
+    development: Sequence[Group]
+    dropped: int = 0
+    """Groups not trained on, because they mean the same as one of ``development.path``."""
+
+
+def read_source(source: SourceConfig) -> Iterable[Group]:
+    """Read the groups of one data set.
+
+    Raises:
+        DataError: If a file is missing or malformed.
+    """
+    path = Path(source.path)
+    match source.format:
+        case "groups":
+            return read_groups(path)
+        case "bitext":
+            return read_bitext(path)
+        case "squad":
+            assert source.language is not None, "checked by the schema"
+            return read_squad(path, source.language).groups
+        case "hub":
+            columns = HubColumns(
+                query_column=source.query_column,
+                passage_column=source.passage_column,
+                query_lang=source.query_lang,
+                passage_lang=source.passage_lang,
+                negative_columns=source.negative_columns,
+                id_column=source.id_column,
+            )
+            return read_hub(source.path, columns, split=source.split, revision=source.revision)
+
+
+def load_training_data(config: OptimisationConfig) -> TrainingData:
+    """Read all data sets and set the development groups apart.
+
+    Raises:
+        ConfigError: If a language has no text, too many groups are to be held out, or none is left
+            to train on.
+        DataError: If a file is missing or malformed.
+    """
+    wanted = config.development
+    parse_measure(wanted.measure)
+    whole = build_table({source.label: read_source(source) for source in config.data})
+    held = _read_development(wanted) if wanted.path is not None else None
+    # Before languages are left out: a group is known by its texts in any language.
+    table = whole.apart_from(held) if held is not None else whole
+    dropped = len(whole) - len(table)
+    if dropped == len(whole):
+        raise ConfigError(
+            "development.path: every training group means the same as one of its groups; name a "
+            "file of other groups"
+        )
+    if config.languages is not None:
+        table = table.restrict(config.languages)
+    if held is None and wanted.groups > 0:
+        table, held = table.hold_out(wanted.groups)
+    return TrainingData(table, list(held.groups()) if held is not None else (), dropped)
+
+
+def _read_development(config: DevelopmentConfig) -> ParallelTable:
+    """Return the groups of ``development.path`` that are used."""
+    assert config.path is not None, "asked for only where there is one"
+    table = build_table({"development": read_groups(Path(config.path))})
+    if 0 < config.groups * 2 < len(table):  # a smaller file is taken whole
+        return table.hold_out(config.groups)[1]
+    return table
+
+
+def audit_data(
+    config: OptimisationConfig, collections: Sequence[Collection]
+) -> list[LeakageReport]:
+    """Look for benchmarks in the training and development groups of a config.
+
+    Raises:
+        DataError: If a file is missing or malformed.
+    """
+    sources = [(source.label, read_source(source)) for source in config.data]
+    if config.development.path is not None:
+        sources.append(("development", read_groups(Path(config.development.path))))
+    if config.languages is not None:
+        langs = frozenset(config.languages)
+        sources = [(name, _restrict(groups, langs)) for name, groups in sources]
+    return find_leaks(sources, collections)
+
+
+def _restrict(groups: Iterable[Group], langs: frozenset[str]) -> Iterator[Group]:
+    """Yield the groups with only their texts in some languages."""
+
+    def only(texts: Mapping[str, str]) -> dict[str, str]:
+        return {lang: text for lang, text in texts.items() if lang in langs}
+
+    for group in groups:
+        negatives = [only(negative) for negative in group.negatives]
+        yield Group(group.group_id, only(group.query), only(group.passage), negatives)

@@ -1,0 +1,96 @@
+"""A config to a trained model: data read, batches planned, the development score handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isoglot.artifacts import refuse_complete
+from isoglot.batches.plan import BatchPlan
+from isoglot.config.schema import AlignConfig, BatchConfig, DevelopmentConfig, TrainConfig
+from isoglot.data.groups import groups_to_collection
+from isoglot.data.leakage import MAX_SHARE
+from isoglot.pipeline.evaluation import evaluate_model, load_audited
+from isoglot.pipeline.sources import TrainingData, audit_data, load_training_data
+from isoglot.records import Group
+from isoglot.reporting.leakage import audit_record
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from isoglot.training.trainer import DevelopmentScore
+
+__all__ = [
+    "development_score",
+    "plan_batches",
+    "run_alignment",
+    "run_training",
+]
+
+
+def development_score(groups: Sequence[Group], config: DevelopmentConfig) -> DevelopmentScore:
+    """Return a function that scores a model on held-out groups.
+
+    ``score`` is the mean of the measure over the settings that exist, so that no setting is bought
+    with another.
+    """
+    usable = [group for group in groups if group.query and group.passage]
+    collection = groups_to_collection(usable, "development")
+
+    def score(model: SentenceTransformer) -> Mapping[str, float]:
+        evaluation = evaluate_model(model, collection, measures=(config.measure,), run_depth=0)
+        values = {
+            setting: measures[evaluation.measures[0]]
+            for setting, measures in evaluation.summary.items()
+            if measures
+        }
+        return {**values, "score": sum(values.values()) / len(values)}
+
+    return score
+
+
+def run_training(config: TrainConfig, folder: Path) -> Path:
+    """Train into a run folder; return the folder of the model.
+
+    Raises:
+        IsoglotError: If data, config, model or folder cannot be used.
+    """
+    from isoglot.training.train import train
+
+    refuse_complete(folder, "delete the folder")
+    data = load_training_data(config)
+    plan = BatchPlan(data.table, config.planned_batches, config.training.seed)
+    audit = None
+    if config.audit:
+        reports = audit_data(config, [load_audited(audited) for audited in config.audit])
+        audit = audit_record(reports, MAX_SHARE)
+    score = _score_of(data, config.development)
+    return train(config, plan, score, folder, dropped=data.dropped, audit=audit)
+
+
+def run_alignment(config: AlignConfig, folder: Path) -> Path:
+    """Align a static encoder into a run folder; return the folder of the model.
+
+    Raises:
+        IsoglotError: If data, config or folder cannot be used.
+    """
+    from isoglot.training.align import align
+
+    refuse_complete(folder, "delete the folder")
+    data = load_training_data(config)
+    plan = BatchPlan(data.table, config.batches, config.training.seed)
+    score = _score_of(data, config.development)
+    return align(config, plan, score, folder, dropped=data.dropped)
+
+
+def plan_batches(config: TrainConfig | AlignConfig) -> BatchPlan:
+    """Return the plan of a run without training: for the census and for looking at batches."""
+    batches: BatchConfig = (
+        config.planned_batches if isinstance(config, TrainConfig) else config.batches
+    )
+    return BatchPlan(load_training_data(config).table, batches, config.training.seed)
+
+
+def _score_of(data: TrainingData, config: DevelopmentConfig) -> DevelopmentScore | None:
+    return development_score(data.development, config) if data.development else None
