@@ -1,5 +1,5 @@
 # Everything runs in a local environment, .venv, that every target builds first.
-#   make demo | make test | make test-slow | make check | make bench NAME=...
+#   make demo | make test | make test-slow | make check | make bench [NAME=batches]
 #   make setup TORCH=gpu      the default PyTorch build (CUDA on Linux); TORCH=cpu goes back
 
 PYTHON ?= python3
@@ -55,8 +55,11 @@ format: setup
 	$(BIN)/ruff check --fix --exit-zero .
 	$(BIN)/ruff format .
 
+# All of them, or the one of NAME.
 bench: setup
-	$(OFFLINE) $(BIN)/python -m benchmarks.$(NAME)
+	for name in $(or $(NAME),$(filter-out __init__,$(basename $(notdir $(wildcard benchmarks/*.py))))); do \
+		$(OFFLINE) $(BIN)/python -m benchmarks.$$name || exit 1; \
+	done
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
