@@ -224,3 +224,15 @@ def test_a_damaged_folder_is_one_line(checkpoints, tmp_path, layout, damage):
 def test_an_empty_folder_is_no_model(tmp_path):
     with pytest.raises(ModelError, match="cannot be loaded"):
         load(tmp_path)
+
+
+def test_a_stored_passage_prompt_is_not_hidden_by_an_empty_document_prompt(checkpoints, tmp_path):
+    """As E5 models store it; the library adds an empty "document" prompt, which would win."""
+    folder = tmp_path / "e5"
+    shutil.copytree(checkpoints["e5"], folder)
+    path = folder / "config_sentence_transformers.json"
+    stored = json.loads(path.read_text("utf-8"))
+    stored["prompts"] = {"query": "query: ", "passage": "passage: "}
+    path.write_text(json.dumps(stored), "utf-8")
+    expected = plain(folder).encode(TEXTS, prompt="passage: ")
+    assert np.array_equal(load(folder).encode_document(TEXTS), expected)

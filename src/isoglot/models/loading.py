@@ -79,6 +79,9 @@ def _apply_options(model: SentenceTransformer, config: ModelConfig) -> None:
             f"model {config.name!r} comes with {current} pooling; "
             f"remove model.pooling: {config.pooling}"
         )
+    if not model.prompts.get("document") and model.prompts.get("passage"):
+        # The library adds an empty "document" prompt, which would hide the one that is stored.
+        model.prompts["document"] = model.prompts["passage"]
     if config.query_prompt is not None:
         model.prompts["query"] = config.query_prompt
     if config.passage_prompt is not None:
