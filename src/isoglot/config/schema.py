@@ -203,6 +203,13 @@ class OptimisationConfig(StrictModel):
             )
         return self
 
+    @property
+    def planned_batches(self) -> BatchConfig:
+        """The batch config with as many explicit negatives as the loss needs."""
+        needed = 0 if self.loss.negatives == "in-batch" else 1
+        count = max(self.batches.negatives_per_query, needed)
+        return self.batches.model_copy(update={"negatives_per_query": count})
+
 
 class TrainConfig(OptimisationConfig):
     """``isoglot train``."""
@@ -210,13 +217,6 @@ class TrainConfig(OptimisationConfig):
     model: ModelConfig
     audit: tuple[AuditConfig, ...] | None = None
     """Benchmarks to look for in the data before training; default: none."""
-
-    @property
-    def planned_batches(self) -> BatchConfig:
-        """The batch config with as many explicit negatives as the loss needs."""
-        needed = 0 if self.loss.negatives == "in-batch" else 1
-        count = max(self.batches.negatives_per_query, needed)
-        return self.batches.model_copy(update={"negatives_per_query": count})
 
 
 class StaticModelConfig(StrictModel):
@@ -316,6 +316,7 @@ class ExperimentConfig(OptimisationConfig):
     """``isoglot experiment``: encoders x regimes x seeds, trained and evaluated."""
 
     name: str = "experiment"
+    """For the reader; stored with the config."""
     encoders: Annotated[tuple[EncoderConfig, ...], Field(min_length=1)]
     regimes: Annotated[tuple[Regime, ...], Field(min_length=1)] = (
         "monolingual",

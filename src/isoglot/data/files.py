@@ -196,6 +196,43 @@ def find_language_folders(folder: Path, prefix: str = "") -> dict[str, Path]:
     return found
 
 
+def select_languages(
+    folder: Path,
+    find: Callable[[Path], dict[str, T]],
+    langs: Iterable[str] | None,
+    *,
+    expected: str,
+    missing: str,
+) -> dict[str, T]:
+    """Return what a folder has for the wanted languages, in their order; default for all.
+
+    Args:
+        folder: A folder with files per language.
+        find: Finds what there is, by language.
+        langs: Wanted languages.
+        expected: What the folder should hold, for the error when nothing is found.
+        missing: What a language lacks, with ``{lang}`` in it, for the error when it is not there.
+
+    Raises:
+        ConfigError: If a wanted language is none.
+        DataError: If there is no such folder, or a language is not in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    found = find(folder)
+    if not found:
+        raise DataError(f"{folder}: no {expected}; found {list_folder(folder)}")
+    if langs is None:
+        return found
+    wanted = [ask_language(lang, str(folder)) for lang in langs]
+    if absent := sorted(set(wanted) - set(found)):
+        raise DataError(
+            f"{folder}: no {missing.format(lang=absent[0])}; "
+            f"the languages here are {', '.join(found)}"
+        )
+    return {lang: found[lang] for lang in dict.fromkeys(wanted)}
+
+
 def language_of_name(name: str) -> str | None:
     """Return the language a file or folder is named by, or None where it is another word."""
     if not re.fullmatch(r"[a-z]{2,3}([-_][A-Za-z]{2,4})?", name):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from isoglot.data.collection import BLANK_PASSAGES, Collection
-from isoglot.data.files import ask_language, hash_files, language_of_name, list_folder
+from isoglot.data.files import hash_files, language_of_name, select_languages
 from isoglot.data.squad import Paragraph, Question, read_paragraphs
 from isoglot.errors import ConfigError, DataError, did_you_mean
 from isoglot.records import Passage, Qrel, Query
@@ -52,7 +52,13 @@ def read_lareqa(
         DataError: If a language has no file, or a file is malformed.
     """
     check_candidates(candidates)
-    paths = _select_files(folder, langs)
+    paths = select_languages(
+        folder,
+        find_lareqa_files,
+        langs,
+        expected="LANG.json files such as en.json",
+        missing="file {lang}.json",
+    )
     files = {lang: _read_language(path, lang, candidates) for lang, path in paths.items()}
     passages = [passage for file in files.values() for passage in file.passages]
     options = {"candidates": candidates}
@@ -90,24 +96,6 @@ def check_candidates(candidates: str) -> None:
             f"candidates {candidates!r} is unknown; allowed: {', '.join(CANDIDATES)}"
             f"{did_you_mean(candidates, CANDIDATES)}"
         )
-
-
-def _select_files(folder: Path, langs: Iterable[str] | None) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
-    found = find_lareqa_files(folder)
-    if not found:
-        raise DataError(
-            f"{folder}: no LANG.json files such as en.json; found {list_folder(folder)}"
-        )
-    if langs is None:
-        return found
-    wanted = [ask_language(lang, str(folder)) for lang in langs]
-    if missing := sorted(set(wanted) - set(found)):
-        raise DataError(
-            f"{folder}: no file {missing[0]}.json; the languages here are {', '.join(found)}"
-        )
-    return {lang: found[lang] for lang in dict.fromkeys(wanted)}
 
 
 def _read_language(path: Path, lang: str, candidates: str) -> _LanguageFile:

@@ -21,13 +21,12 @@ from typing import Any, NamedTuple
 from isoglot.data.collection import Collection
 from isoglot.data.files import (
     ask_id,
-    ask_language,
     check_text,
     find_file,
     find_language_folders,
     hash_files,
-    list_folder,
     read_json_objects,
+    select_languages,
 )
 from isoglot.data.trec import read_qrels, read_topics
 from isoglot.errors import ConfigError, DataError, did_you_mean
@@ -81,7 +80,13 @@ def read_miracl(
             passage that is not in the corpus.
     """
     check_passage_text(passage_text)
-    found = _select_languages(folder, langs)
+    found = select_languages(
+        folder,
+        _find_languages,
+        langs,
+        expected="LANG/corpus.jsonl and no miracl-corpus-v1.0-LANG/",
+        missing="files for language {lang!r}",
+    )
     queries: list[Query] = []
     passages: list[Passage] = []
     qrels: list[Qrel] = []
@@ -148,26 +153,6 @@ def _optional_text(row: Mapping[str, Any], key: str, where: str) -> str:
     if not isinstance(value, str):
         raise DataError(f"{where}: {key} must be a text, got {value!r}")
     return value
-
-
-def _select_languages(folder: Path, langs: Iterable[str] | None) -> dict[str, _LanguageFiles]:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
-    found = _find_languages(folder)
-    if not found:
-        raise DataError(
-            f"{folder}: no LANG/corpus.jsonl and no miracl-corpus-v1.0-LANG/; "
-            f"found {list_folder(folder)}"
-        )
-    if langs is None:
-        return found
-    wanted = [ask_language(lang, str(folder)) for lang in langs]
-    if missing := sorted(set(wanted) - set(found)):
-        raise DataError(
-            f"{folder}: no files for language {missing[0]!r}; "
-            f"the languages here are {', '.join(found)}"
-        )
-    return {lang: found[lang] for lang in dict.fromkeys(wanted)}
 
 
 def _find_languages(folder: Path) -> dict[str, _LanguageFiles]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from isoglot.artifacts import refuse_complete
 from isoglot.batches.plan import BatchPlan
-from isoglot.config.schema import AlignConfig, BatchConfig, DevelopmentConfig, TrainConfig
+from isoglot.config.schema import AlignConfig, DevelopmentConfig, OptimisationConfig, TrainConfig
 from isoglot.data.groups import groups_to_collection
 from isoglot.data.leakage import MAX_SHARE
 from isoglot.pipeline.evaluation import evaluate_model, load_audited
@@ -35,8 +35,7 @@ def development_score(groups: Sequence[Group], config: DevelopmentConfig) -> Dev
     ``score`` is the mean of the measure over the settings that exist, so that no setting is bought
     with another.
     """
-    usable = [group for group in groups if group.query and group.passage]
-    collection = groups_to_collection(usable, "development")
+    collection = groups_to_collection(groups, "development")
 
     def score(model: SentenceTransformer) -> Mapping[str, float]:
         evaluation = evaluate_model(model, collection, measures=(config.measure,), run_depth=0)
@@ -60,7 +59,7 @@ def run_training(config: TrainConfig, folder: Path) -> Path:
 
     refuse_complete(folder, "delete the folder")
     data = load_training_data(config)
-    plan = BatchPlan(data.table, config.planned_batches, config.training.seed)
+    plan = _plan(config, data)
     audit = None
     if config.audit:
         reports = audit_data(config, [load_audited(audited) for audited in config.audit])
@@ -79,17 +78,18 @@ def run_alignment(config: AlignConfig, folder: Path) -> Path:
 
     refuse_complete(folder, "delete the folder")
     data = load_training_data(config)
-    plan = BatchPlan(data.table, config.batches, config.training.seed)
+    plan = _plan(config, data)
     score = _score_of(data, config.development)
     return align(config, plan, score, folder, dropped=data.dropped)
 
 
-def plan_batches(config: TrainConfig | AlignConfig) -> BatchPlan:
+def plan_batches(config: OptimisationConfig) -> BatchPlan:
     """Return the plan of a run without training: for the census and for looking at batches."""
-    batches: BatchConfig = (
-        config.planned_batches if isinstance(config, TrainConfig) else config.batches
-    )
-    return BatchPlan(load_training_data(config).table, batches, config.training.seed)
+    return _plan(config, load_training_data(config))
+
+
+def _plan(config: OptimisationConfig, data: TrainingData) -> BatchPlan:
+    return BatchPlan(data.table, config.planned_batches, config.training.seed)
 
 
 def _score_of(data: TrainingData, config: DevelopmentConfig) -> DevelopmentScore | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from isoglot.batches.plan import Batch
 from isoglot.data.parallel import ABSENT, ParallelTable
-from isoglot.reporting.writers import Table
+from isoglot.reporting.writers import Table, shorten
 
 __all__ = ["batch_text", "census_text"]
 
@@ -79,8 +79,7 @@ def batch_text(table: ParallelTable, batch: Batch) -> str:
 
 
 def _start(table: ParallelTable, row: np.int64) -> str:
-    text = "" if row == ABSENT else " ".join(table.text(int(row)).split())
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return "" if row == ABSENT else shorten(table.text(int(row)), _SHOWN)
 
 
 def _rows(drawn: Mapping[str, Any], side: int, lang: str) -> int:

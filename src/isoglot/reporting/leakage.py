@@ -7,7 +7,7 @@ from typing import Any
 
 from isoglot import __version__
 from isoglot.data.leakage import KINDS, SIDES, Leak, LeakageReport
-from isoglot.reporting.writers import Table
+from isoglot.reporting.writers import Table, shorten
 
 __all__ = ["audit_markdown", "audit_record", "audit_text", "audit_warnings"]
 
@@ -88,9 +88,9 @@ def _examples(report: LeakageReport, count: int) -> Iterator[str]:
         yield f"{leak.kind} {leak.side} {leak.lang}{how}{share}"
         yield (
             f"  training   {text.source} {text.group_id} {text.role}/{text.lang} "
-            f"(group in {' '.join(text.langs)}): {_short(text.text)}"
+            f"(group in {' '.join(text.langs)}): {shorten(text.text, _WIDTH)}"
         )
-        yield f"  benchmark  {leak.text_id}: {_short(leak.text)}"
+        yield f"  benchmark  {leak.text_id}: {shorten(leak.text, _WIDTH)}"
 
 
 def _first_of_each_kind(report: LeakageReport, count: int) -> Iterator[Leak]:
@@ -129,8 +129,3 @@ def _record(report: LeakageReport, max_share: float) -> dict[str, Any]:
         ],
         "training_groups": {source: list(groups) for source, groups in report.groups.items()},
     }
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _WIDTH else line[: _WIDTH - 1] + "…"

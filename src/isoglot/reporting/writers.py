@@ -6,7 +6,13 @@ import csv
 import io
 from dataclasses import dataclass
 
-__all__ = ["Table"]
+__all__ = ["Table", "shorten"]
+
+
+def shorten(text: str, width: int) -> str:
+    """Return a text on one line, cut to ``width`` characters with an ellipsis as the last."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 @dataclass(frozen=True)
