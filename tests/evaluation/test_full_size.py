@@ -5,25 +5,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from benchmarks.evaluation import DIM, PASSAGES, xquad_sized_collection
 
 from isoglot import bias
-from isoglot.data.collection import Collection
 from isoglot.evaluation import evaluate, write_evaluation
-from isoglot.records import Passage, Qrel, Query
-
-LANGS = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
-QUESTIONS, PASSAGES, DIM = 1190, 13_014, 384
-
-
-def xquad_sized_collection():
-    passages = [Passage(f"{LANGS[i % 11]}_{i}", LANGS[i % 11], ".") for i in range(PASSAGES)]
-    queries = [Query(str(i), lang, "?") for lang in LANGS for i in range(QUESTIONS)]
-    qrels = [
-        Qrel(query.query_id, query.lang, passages[11 * int(query.query_id) % 10_000 + k].doc_id, 1)
-        for query in queries
-        for k in range(11)
-    ]
-    return Collection("xquad-sized", queries, passages, qrels)
 
 
 @pytest.mark.slow
