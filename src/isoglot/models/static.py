@@ -18,6 +18,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from torch import nn
+from torch.nn import functional
 
 from isoglot.errors import DataError
 
@@ -79,6 +80,44 @@ def learn_subwords(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     return tokenizer
 
 
+class _WeightedSum(torch.autograd.Function):
+    """The sum of weighted vectors per text, whose gradient is gathered as the sum itself is.
+
+    The gradient of a subword is the weighted sum of its texts' gradients: again a bag, of texts
+    instead of subwords, which is several times faster than adding token by token.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        vectors: torch.Tensor,
+        log_weight: torch.Tensor,
+        ids: torch.Tensor,
+        offsets: torch.Tensor,
+    ) -> torch.Tensor:
+        weights = log_weight[ids].exp()
+        ctx.save_for_backward(vectors, ids, offsets, weights)
+        return functional.embedding_bag(
+            ids, vectors, offsets, mode="sum", per_sample_weights=weights
+        )
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # noqa: ANN401
+        vectors, ids, offsets, weights = ctx.saved_tensors
+        ends = torch.cat([offsets[1:], offsets.new_tensor([len(ids)])])
+        texts = torch.repeat_interleave(ends - offsets)  # which text each token is of
+        order = ids.argsort(stable=True)
+        counts = ids.bincount(minlength=len(vectors))
+        by_subword = functional.embedding_bag(
+            texts[order],
+            gradient.contiguous(),
+            counts.cumsum(0) - counts,
+            mode="sum",
+            per_sample_weights=weights[order],
+        )
+        return by_subword, torch.linalg.vecdot(by_subword, vectors), None, None
+
+
 class WeightedStaticEmbedding(StaticEmbedding):
     """A static embedding whose subwords have a learned weight in the average.
 
@@ -93,9 +132,8 @@ class WeightedStaticEmbedding(StaticEmbedding):
 
     def forward(self, features: dict[str, torch.Tensor], **kwargs: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
         """Sum the weighted vectors; the length of a text does not matter to its direction."""
-        ids = features["input_ids"]
-        features["sentence_embedding"] = self.embedding(
-            ids, features["offsets"], per_sample_weights=self.log_weight[ids].exp()
+        features["sentence_embedding"] = _WeightedSum.apply(
+            self.embedding.weight, self.log_weight, features["input_ids"], features["offsets"]
         )
         return features
 
@@ -105,7 +143,9 @@ class WeightedStaticEmbedding(StaticEmbedding):
         folder = Path(model_name_or_path, subfolder)
         state = load_file(folder / "model.safetensors")
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        return cls(tokenizer, state["log_weight"].exp(), state["embedding.weight"])
+        module = cls(tokenizer, torch.ones_like(state["log_weight"]), state["embedding.weight"])
+        module.load_state_dict(state)  # not through exp and log, which move the last bit
+        return module
 
     def folded(self) -> StaticEmbedding:
         """Return the plain module that gives the same directions."""
@@ -121,7 +161,7 @@ def build_static_encoder(
     Args:
         tokenizer: The subwords.
         frequencies: (vocabulary,) how often each subword occurs in the training texts. Weights
-            start at a / (a + share) with a = 0.001 (Arora et al., ICLR 2017), so that frequent
+            start at a / (a + share) with a = 0.0001 (Arora et al., ICLR 2017), so that frequent
             subwords count less from the first step.
         dim: Length of the vectors.
         seed: Seed of the random vectors.
@@ -129,7 +169,7 @@ def build_static_encoder(
     generator = torch.Generator().manual_seed(seed)
     vectors = torch.randn(len(frequencies), dim, generator=generator) / dim**0.5
     share = frequencies.double() / frequencies.sum().clamp(min=1)
-    weights = (1e-3 / (1e-3 + share)).float()
+    weights = (1e-4 / (1e-4 + share)).float()
     return SentenceTransformer(
         modules=[WeightedStaticEmbedding(tokenizer, weights, vectors)], device="cpu"
     )
