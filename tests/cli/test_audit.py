@@ -4,9 +4,11 @@ import json
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from isoglot.artifacts import is_complete
 from isoglot.cli.app import run
+from isoglot.config.schema import TrainConfig
 from isoglot.data.mini import load_mini_groups
 from isoglot.experiment import run_experiment
 from isoglot.pipeline.training import run_training
@@ -109,7 +111,7 @@ def test_configs_name_the_data_and_may_name_benchmarks(call, groups, checkpoints
 
     assert call(written(audit=[{"benchmark": str(groups)}]))[0] == 1
     assert call(written(), "-b", groups)[0] == 1
-    code, _, err = call(written())
+    code, _, err = call(written(audit=[]))
     assert (code, "no benchmark to look for; name one with --benchmark" in err) == (2, True)
     path.write_text(yaml.safe_dump({"data": config["data"]}), "utf-8")
     assert call(path, "-b", groups)[0] == 1
@@ -196,14 +198,54 @@ def test_an_experiment_warns_and_goes_on(grid, tmp_path):  # noqa: F811
     assert not any("leak" in line for line in again), "nothing is left to be trained"
 
 
-def test_train_stores_the_audit_in_the_run_folder(checkpoints, groups, tmp_path):
+def audited(config, *benchmarks, **options):
+    audit = [{"benchmark": str(benchmark)} for benchmark in benchmarks]
+    return TrainConfig.model_validate(config.model_dump(mode="json") | {"audit": audit} | options)
+
+
+def test_train_looks_for_the_embedded_collection_unless_told_otherwise(
+    checkpoints, groups, tmp_path
+):
     config = train_config(checkpoints["static"], groups)
-    run_training(config, tmp_path / "plain")
-    assert not (tmp_path / "plain" / "audit.json").exists()
-    audited = config.model_validate(
-        {**config.model_dump(mode="json"), "audit": [{"benchmark": str(groups)}]}
-    )
-    run_training(audited, tmp_path / "audited")
-    record = json.loads((tmp_path / "audited" / "audit.json").read_text("utf-8"))
+    run_training(config, tmp_path / "default")
+    record = json.loads((tmp_path / "default" / "audit.json").read_text("utf-8"))
+    assert [entry["benchmark"] for entry in record["benchmarks"]] == ["mini"]
+    lines = []
+    run_training(audited(config), tmp_path / "none", lines.append)
+    assert not (tmp_path / "none" / "audit.json").exists()
+    assert lines == []
+
+
+def test_train_stores_the_audit_in_the_run_folder_and_warns(checkpoints, groups, tmp_path):
+    config = audited(train_config(checkpoints["static"], groups), groups)
+    lines = []
+    run_training(config, tmp_path / "run", lines.append)
+    record = json.loads((tmp_path / "run" / "audit.json").read_text("utf-8"))
     assert record["benchmarks"][0]["exceeds"] is True
-    assert is_complete(tmp_path / "audited")
+    assert is_complete(tmp_path / "run")
+    assert lines[0] == "looking for the benchmarks in the training data"
+    assert len(lines) == 2 and lines[1].startswith("warning: ") and "leak" in lines[1]
+
+
+def test_leaking_groups_can_be_left_out_of_the_training(checkpoints, groups, tmp_path):
+    leaking = groups.read_text("utf-8").splitlines()[:2]
+    (tmp_path / "benchmark.jsonl").write_text("\n".join(leaking) + "\n", "utf-8")
+    config = train_config(checkpoints["static"], groups)
+    lines = []
+    run_training(
+        audited(config, tmp_path / "benchmark.jsonl", leave_out_leaks=True),
+        tmp_path / "run",
+        lines.append,
+    )
+    assert lines[1] == "2 groups with texts of the benchmarks are left out"
+    record = json.loads((tmp_path / "run" / "audit.json").read_text("utf-8"))
+    (left_out,) = record["benchmarks"][0]["training_groups"].values()
+    assert sorted(left_out) == sorted(json.loads(line)["id"] for line in leaking)
+    census = json.loads((tmp_path / "run" / "census.json").read_text("utf-8"))
+    total = len(groups.read_text("utf-8").splitlines())
+    assert census["available"]["groups"] == total - config.development.groups - len(leaking)
+
+
+def test_leaks_are_left_out_only_if_they_are_looked_for(checkpoints, groups):
+    with pytest.raises(ValidationError, match="leave_out_leaks: needs the benchmarks to look for"):
+        audited(train_config(checkpoints["static"], groups), leave_out_leaks=True)

@@ -1,6 +1,7 @@
 """Batches become exactly the model's own inputs; dropout and crops are functions of the index."""
 
 import operator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,23 +126,44 @@ def test_dropout_keeps_the_stated_share(static):
     assert kept / whole == pytest.approx(0.7, abs=0.02)
 
 
+def translations(batch):
+    """The batch as one of translations: in one language, a text is its own passage."""
+    own = batch.query_langs == batch.passage_langs
+    return replace(batch, passage_texts=np.where(own, batch.query_texts, batch.passage_texts))
+
+
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
-def test_crops_are_contiguous_and_at_least_the_share_and_only_in_monolingual_batches(static, share):
+def test_crops_are_contiguous_and_at_least_the_share_and_only_of_equal_texts(static, share):
     plan = make_plan(monolingual_share=0.5)
     store = TokenStore(static[0].tokenizer, plan.table)
     collate = TokenCollator(store, token_dropout=0.0, crop=share, seed=0)
     shortened = 0
     for i in range(30):
-        batch = plan.batch(i)
+        batch = translations(plan.batch(i)) if i % 3 else plan.batch(i)
         for name, rows in (("query", batch.query_texts), ("passage", batch.passage_texts)):
             for row, got in zip(rows, per_text(collate(batch), name), strict=True):
                 whole = store.tokens[store.starts[row] : store.ends[row]].tolist()
                 places = range(len(whole) - len(got) + 1)
                 assert any(whole[at : at + len(got)] == got for at in places)
                 assert len(got) >= share * len(whole)
-                assert batch.kind == MONOLINGUAL or got == whole
+                assert (batch.kind == MONOLINGUAL and i % 3) or got == whole
                 shortened += len(got) < len(whole)
     assert shortened > 50
+
+
+def test_of_longer_texts_a_window_is_used_anew_at_every_visit(static):
+    plan = make_plan(regime="cross-lingual")
+    store = TokenStore(static[0].tokenizer, plan.table)
+    collate = TokenCollator(store, token_dropout=0.0, crop=1.0, max_tokens=5, seed=0)
+    seen = {}
+    for i in range(20):
+        batch = plan.batch(i)
+        for row, got in zip(batch.passage_texts, per_text(collate(batch), "passage"), strict=True):
+            whole = store.tokens[store.starts[row] : store.ends[row]].tolist()
+            assert len(got) == min(5, len(whole))
+            assert any(whole[at : at + len(got)] == got for at in range(len(whole)))
+            seen.setdefault(row, set()).add(tuple(got))
+    assert max(map(len, seen.values())) > 1
 
 
 def test_tokens_depend_on_the_batch_index_alone(static):

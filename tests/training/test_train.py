@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
@@ -27,8 +28,8 @@ from isoglot.training.trainer import PlannedTrainer
 from tests.training.runs import align_config, train_config, write_bitext, write_training_groups
 
 FILES = {
-    *("config.yaml", "data.json", "census.json", "log.json", "provenance.json", "COMPLETE"),
-    "model",
+    *("config.yaml", "data.json", "census.json", "audit.json"),
+    *("log.json", "provenance.json", "model", "COMPLETE"),
 }
 TEXTS = ["Warum geht Brotteig auf?", "Kwa nini?"]
 
@@ -405,6 +406,30 @@ def test_the_folded_encoder_gives_the_directions_of_the_trained_one(bitext, tmp_
         for a, b in zip(weighted.encode(TEXTS), folded.encode(TEXTS), strict=True)
     ]
     assert np.allclose(cosines, 1.0, atol=1e-6)
+
+
+def test_an_alignment_can_be_saved_small(bitext, tmp_path):
+    large = run_alignment(align_config(bitext), tmp_path / "large")
+    small = run_alignment(
+        align_config(bitext, model={"saved_dim": 8, "saved_as": "int8"}), tmp_path / "small"
+    )
+    model = SentenceTransformer(str(small), device="cpu")
+    assert [type(module) for module in model] == [StaticEmbedding]
+    assert model.encode(TEXTS).shape == (2, 8)
+    weights = [path / "model.safetensors" for path in (small, large)]
+    assert weights[0].stat().st_size < weights[1].stat().st_size / 5
+
+
+def test_an_alignment_cannot_be_saved_with_more_dimensions_than_it_has(bitext):
+    with pytest.raises(ValidationError, match="saved_dim: 17 is more than dim: 16"):
+        align_config(bitext, model={"saved_dim": 17})
+
+
+def test_an_alignment_can_be_selected_by_the_embedded_collection(bitext, tmp_path):
+    config = align_config(bitext, development={"path": "mini", "groups": 0, "every": 10})
+    run_alignment(config, tmp_path / "run")
+    log = json.loads((tmp_path / "run" / "log.json").read_text("utf-8"))
+    assert any("eval_score" in entry for entry in log)
 
 
 @pytest.mark.parametrize("step", [7, 10])

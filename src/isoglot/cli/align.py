@@ -15,5 +15,5 @@ def align(config: ConfigPath, output: Output, overrides: Overrides = None) -> No
     from isoglot.config.schema import AlignConfig
     from isoglot.pipeline.training import run_alignment
 
-    model = run_alignment(load_config(AlignConfig, config, overrides or ()), output)
+    model = run_alignment(load_config(AlignConfig, config, overrides or ()), output, typer.echo)
     typer.echo(f"model: {model}")

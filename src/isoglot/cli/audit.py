@@ -78,7 +78,8 @@ def _sources(
         raise ConfigError("name the training data, by a config or by --data FILE, and not by both")
     if config is not None:
         return _load_config(config)
-    return parse_config(AlignConfig, {"data": [_source(text) for text in data]}, where="--data")
+    values = {"data": [_source(text) for text in data], "audit": []}
+    return parse_config(AlignConfig, values, where="--data")
 
 
 def _load_config(path: Path) -> TrainConfig | AlignConfig | ExperimentConfig:
@@ -129,7 +130,7 @@ def _collections(
 ) -> list[Collection]:
     """Load the benchmarks named, else those of the config."""
     from isoglot.config.loading import parse_config
-    from isoglot.config.schema import AuditConfig, EvaluationConfig, ExperimentConfig, TrainConfig
+    from isoglot.config.schema import AuditConfig, EvaluationConfig, ExperimentConfig
     from isoglot.errors import ConfigError
     from isoglot.pipeline.evaluation import load_audited, load_collection
 
@@ -139,8 +140,8 @@ def _collections(
         wanted = [parse_config(AuditConfig, each, where="audit") for each in values]
     elif isinstance(config, ExperimentConfig):
         wanted = config.benchmarks
-    elif isinstance(config, TrainConfig):
-        wanted = config.audit or ()
+    else:
+        wanted = config.audit
     if not wanted:
         raise ConfigError("no benchmark to look for; name one with --benchmark")
     return [

@@ -44,7 +44,7 @@ def train(
     else:
         from isoglot.pipeline.training import run_training
 
-        typer.echo(f"model: {run_training(resolved, output)}")
+        typer.echo(f"model: {run_training(resolved, output, typer.echo)}")
 
 
 def _print_census(config: TrainConfig) -> None:

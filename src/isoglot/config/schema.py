@@ -154,7 +154,8 @@ class DevelopmentConfig(StrictModel):
     """Training groups to hold out; 0 keeps the last checkpoint. With ``path``: how many of its
     groups to use, 0 for all."""
     path: str | None = None
-    """Parallel groups to use instead of held-out ones."""
+    """Parallel groups to use instead of held-out ones; ``mini`` stands for the training groups of
+    the embedded collection."""
     every: Positive | None = None
     """Steps between two evaluations, and between two checkpoints; default: a tenth of the
     steps."""
@@ -211,12 +212,26 @@ class OptimisationConfig(StrictModel):
         return self.batches.model_copy(update={"negatives_per_query": count})
 
 
-class TrainConfig(OptimisationConfig):
+class AuditedConfig(OptimisationConfig):
+    """A training that looks for benchmarks in its data first."""
+
+    audit: tuple[AuditConfig, ...] = (AuditConfig(benchmark="mini"),)
+    """Benchmarks to look for in the data before training, an empty list for none; default: the
+    evaluation groups of the embedded collection, because no other benchmark is always at hand."""
+    leave_out_leaks: bool = False
+    """Do not train on the groups in which the audit finds a text of a benchmark."""
+
+    @model_validator(mode="after")
+    def _leaks_are_looked_for(self) -> Self:
+        if self.leave_out_leaks and not self.audit:
+            raise ValueError("leave_out_leaks: needs the benchmarks to look for; set 'audit'")
+        return self
+
+
+class TrainConfig(AuditedConfig):
     """``isoglot train``."""
 
     model: ModelConfig
-    audit: tuple[AuditConfig, ...] | None = None
-    """Benchmarks to look for in the data before training; default: none."""
 
 
 class StaticModelConfig(StrictModel):
@@ -227,6 +242,16 @@ class StaticModelConfig(StrictModel):
     dim: Positive = 384
     sentences_per_language: Positive = 50_000
     """Most sentences per language from which the subwords are learned."""
+    saved_dim: Positive | None = None
+    """Length of the vectors in the saved model, by principal components; default: ``dim``."""
+    saved_as: Literal["float32", "int8"] = "float32"
+    """``int8``: one byte per number and a scale per subword, a quarter of the size."""
+
+    @model_validator(mode="after")
+    def _saved_dim_is_there(self) -> Self:
+        if self.saved_dim is not None and self.saved_dim > self.dim:
+            raise ValueError(f"saved_dim: {self.saved_dim} is more than dim: {self.dim}")
+        return self
 
 
 class AlignBatchConfig(BatchConfig):
@@ -253,7 +278,7 @@ class AlignTrainingConfig(TrainingConfig):
     warmup_share: Share = 0.05
 
 
-class AlignConfig(OptimisationConfig):
+class AlignConfig(AuditedConfig):
     """``isoglot align``: train a static encoder on translations."""
 
     model: StaticModelConfig = StaticModelConfig()
@@ -263,8 +288,10 @@ class AlignConfig(OptimisationConfig):
     token_dropout: Share = 0.3
     """Share of a text's tokens left out in training, drawn anew at every visit."""
     crop: Share = 0.5
-    """Shortest crop of a text in a monolingual batch, as a share of its tokens: both sides of a row
-    are crops of one text there."""
+    """Shortest crop, as a share of the tokens, where query and passage are the same text: both
+    sides of a monolingual row of translations are crops of it."""
+    max_tokens: Positive | None = None
+    """Of a longer text, a random window of so many tokens is used at each visit; default: all."""
 
 
 class EvaluationConfig(StrictModel):
@@ -358,4 +385,5 @@ class ExperimentConfig(OptimisationConfig):
             loss=self.loss,
             training=self.training.model_copy(update={"seed": seed}),
             development=self.development,
+            audit=(),  # an experiment looks for its own benchmarks, once
         )

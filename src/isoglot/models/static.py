@@ -132,7 +132,7 @@ class WeightedStaticEmbedding(StaticEmbedding):
 
     def forward(self, features: dict[str, torch.Tensor], **kwargs: Any) -> dict[str, torch.Tensor]:  # noqa: ANN401
         """Sum the weighted vectors; the length of a text does not matter to its direction."""
-        features["sentence_embedding"] = _WeightedSum.apply(
+        features["sentence_embedding"] = _WeightedSum.apply(  # type: ignore[no-untyped-call]
             self.embedding.weight, self.log_weight, features["input_ids"], features["offsets"]
         )
         return features

@@ -12,6 +12,7 @@ from isoglot.data.collection import Collection
 from isoglot.data.groups import read_groups
 from isoglot.data.hub import HubColumns, read_hub
 from isoglot.data.leakage import LeakageReport, find_leaks
+from isoglot.data.mini import load_mini_groups
 from isoglot.data.parallel import ParallelTable, build_table
 from isoglot.data.squad import read_squad
 from isoglot.errors import ConfigError
@@ -63,8 +64,14 @@ def read_source(source: SourceConfig) -> Iterable[Group]:
             return read_hub(source.path, columns, split=source.split, revision=source.revision)
 
 
-def load_training_data(config: OptimisationConfig) -> TrainingData:
+def load_training_data(
+    config: OptimisationConfig, leaks: Sequence[LeakageReport] = ()
+) -> TrainingData:
     """Read all data sets and set the development groups apart.
+
+    Args:
+        config: Names the data sets.
+        leaks: Groups to leave out, because a text of a benchmark was found in them.
 
     Raises:
         ConfigError: If a language has no text, too many groups are to be held out, or none is left
@@ -73,7 +80,9 @@ def load_training_data(config: OptimisationConfig) -> TrainingData:
     """
     wanted = config.development
     parse_measure(wanted.measure)
-    whole = build_table({source.label: read_source(source) for source in config.data})
+    whole = build_table(
+        {source.label: _without(leaks, source.label, read_source(source)) for source in config.data}
+    )
     held = _read_development(wanted) if wanted.path is not None else None
     # Before languages are left out: a group is known by its texts in any language.
     table = whole.apart_from(held) if held is not None else whole
@@ -90,13 +99,23 @@ def load_training_data(config: OptimisationConfig) -> TrainingData:
     return TrainingData(table, list(held.groups()) if held is not None else (), dropped)
 
 
+def _without(leaks: Sequence[LeakageReport], name: str, groups: Iterable[Group]) -> Iterable[Group]:
+    """Return the groups of a data set in which no text of a benchmark was found."""
+    found = frozenset(id for report in leaks for id in report.groups.get(name, ()))
+    return (group for group in groups if group.group_id not in found) if found else groups
+
+
 def _read_development(config: DevelopmentConfig) -> ParallelTable:
     """Return the groups of ``development.path`` that are used."""
     assert config.path is not None, "asked for only where there is one"
-    table = build_table({"development": read_groups(Path(config.path))})
+    table = build_table({"development": _development_groups(config.path)})
     if 0 < config.groups * 2 < len(table):  # a smaller file is taken whole
         return table.hold_out(config.groups)[1]
     return table
+
+
+def _development_groups(path: str) -> Iterable[Group]:
+    return load_mini_groups("train") if path == "mini" else read_groups(Path(path))
 
 
 def audit_data(
@@ -109,7 +128,7 @@ def audit_data(
     """
     sources = [(source.label, read_source(source)) for source in config.data]
     if config.development.path is not None:
-        sources.append(("development", read_groups(Path(config.development.path))))
+        sources.append(("development", _development_groups(config.development.path)))
     if config.languages is not None:
         langs = frozenset(config.languages)
         sources = [(name, _restrict(groups, langs)) for name, groups in sources]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isoglot.artifacts import refuse_complete
 from isoglot.batches.plan import BatchPlan
-from isoglot.config.schema import AlignConfig, DevelopmentConfig, OptimisationConfig, TrainConfig
+from isoglot.config.schema import (
+    AlignConfig,
+    AuditedConfig,
+    DevelopmentConfig,
+    OptimisationConfig,
+    TrainConfig,
+)
 from isoglot.data.groups import groups_to_collection
-from isoglot.data.leakage import MAX_SHARE
+from isoglot.data.leakage import MAX_SHARE, LeakageReport
 from isoglot.pipeline.evaluation import evaluate_model, load_audited
 from isoglot.pipeline.sources import TrainingData, audit_data, load_training_data
 from isoglot.records import Group
-from isoglot.reporting.leakage import audit_record
+from isoglot.reporting.leakage import audit_record, audit_warnings
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -27,6 +33,12 @@ __all__ = [
     "run_alignment",
     "run_training",
 ]
+
+
+Report = Callable[[str], object]
+
+
+def _unheard(line: str) -> None: ...
 
 
 def development_score(groups: Sequence[Group], config: DevelopmentConfig) -> DevelopmentScore:
@@ -49,8 +61,13 @@ def development_score(groups: Sequence[Group], config: DevelopmentConfig) -> Dev
     return score
 
 
-def run_training(config: TrainConfig, folder: Path) -> Path:
+def run_training(config: TrainConfig, folder: Path, report: Report = _unheard) -> Path:
     """Train into a run folder; return the folder of the model.
+
+    Args:
+        config: The resolved config.
+        folder: The run folder.
+        report: Takes lines for the reader.
 
     Raises:
         IsoglotError: If data, config, model or folder cannot be used.
@@ -58,18 +75,21 @@ def run_training(config: TrainConfig, folder: Path) -> Path:
     from isoglot.training.train import train
 
     refuse_complete(folder, "delete the folder")
-    data = load_training_data(config)
+    leaks = _audit(config, report)
+    data = load_training_data(config, leaks if config.leave_out_leaks else ())
     plan = _plan(config, data)
-    audit = None
-    if config.audit:
-        reports = audit_data(config, [load_audited(audited) for audited in config.audit])
-        audit = audit_record(reports, MAX_SHARE)
     score = _score_of(data, config.development)
+    audit = audit_record(leaks, MAX_SHARE) if leaks else None
     return train(config, plan, score, folder, dropped=data.dropped, audit=audit)
 
 
-def run_alignment(config: AlignConfig, folder: Path) -> Path:
+def run_alignment(config: AlignConfig, folder: Path, report: Report = _unheard) -> Path:
     """Align a static encoder into a run folder; return the folder of the model.
+
+    Args:
+        config: The resolved config.
+        folder: The run folder.
+        report: Takes lines for the reader.
 
     Raises:
         IsoglotError: If data, config or folder cannot be used.
@@ -77,10 +97,29 @@ def run_alignment(config: AlignConfig, folder: Path) -> Path:
     from isoglot.training.align import align
 
     refuse_complete(folder, "delete the folder")
-    data = load_training_data(config)
+    leaks = _audit(config, report)
+    data = load_training_data(config, leaks if config.leave_out_leaks else ())
     plan = _plan(config, data)
     score = _score_of(data, config.development)
-    return align(config, plan, score, folder, dropped=data.dropped)
+    audit = audit_record(leaks, MAX_SHARE) if leaks else None
+    return align(config, plan, score, folder, dropped=data.dropped, audit=audit)
+
+
+def _audit(config: AuditedConfig, report: Report) -> Sequence[LeakageReport]:
+    """Look for the benchmarks of the config in its data; warn of what will be trained on."""
+    if not config.audit:
+        return ()
+    report("looking for the benchmarks in the training data")
+    leaks = audit_data(config, [load_audited(audited) for audited in config.audit])
+    if config.leave_out_leaks:
+        left_out = {
+            (name, id) for leak in leaks for name in leak.groups for id in leak.groups[name]
+        }
+        report(f"{len(left_out)} groups with texts of the benchmarks are left out")
+    else:
+        for line in audit_warnings(leaks, MAX_SHARE):
+            report(line)
+    return leaks
 
 
 def plan_batches(config: OptimisationConfig) -> BatchPlan:

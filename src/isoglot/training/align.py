@@ -7,18 +7,21 @@ any other training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer
 
 from isoglot.artifacts import write_text
 from isoglot.batches.plan import BatchPlan
 from isoglot.config.schema import AlignConfig
 from isoglot.data.parallel import ABSENT, ParallelTable
+from isoglot.models.compression import reduce_dimensions, store_as_int8
 from isoglot.models.static import (
     WeightedStaticEmbedding,
     build_static_encoder,
@@ -31,6 +34,9 @@ from isoglot.training.trainer import DevelopmentScore
 
 __all__ = ["align"]
 
+_TEXTS_FOR_AXES = 2_000
+"""Texts per language whose principal components are kept."""
+
 
 def align(
     config: AlignConfig,
@@ -39,6 +45,7 @@ def align(
     folder: Path,
     *,
     dropped: int = 0,
+    audit: Mapping[str, Any] | None = None,
 ) -> Path:
     """Learn subwords and their vectors into a run folder.
 
@@ -48,6 +55,7 @@ def align(
         score: Scores the model on the development set.
         folder: The run folder; nothing is written to it if the run cannot be started.
         dropped: Groups left out for the development set, for the census.
+        audit: What was found of benchmarks in the data, for ``audit.json``.
 
     Returns:
         The folder of the trained model.
@@ -71,13 +79,14 @@ def align(
         store,
         token_dropout=config.token_dropout,
         crop=config.crop,
+        max_tokens=config.max_tokens,
         seed=config.training.seed,
     )
     job = Fit(model, plan, collate, config.loss, config.training, config.development, score)
-    trainer = start(job, run, dropped)
+    trainer = start(job, run, dropped, audit)
     write_text(stored, tokenizer.to_str())
     selection = fit(trainer, run)
-    _folded(model).save_pretrained(str(folder / "model"))
+    _save(model, config, plan.table, folder / "model")
     run.close(selection)
     return folder / "model"
 
@@ -96,8 +105,24 @@ def _balanced_texts(table: ParallelTable, per_language: int, seed: int) -> Itera
         yield from table.texts.take(rows).to_pylist()
 
 
-def _folded(model: SentenceTransformer) -> SentenceTransformer:
-    """Return the model with the subword weights inside the vectors."""
+def _save(
+    model: SentenceTransformer, config: AlignConfig, table: ParallelTable, folder: Path
+) -> None:
+    """Save the plain encoder: subword weights inside the vectors, as small as the config says."""
+    encoder = _folded(model)
+    if config.model.saved_dim is not None:
+        texts = list(_balanced_texts(table, _TEXTS_FOR_AXES, config.training.seed))
+        embeddings = SentenceTransformer(modules=[encoder], device="cpu").encode(
+            texts, convert_to_tensor=True, show_progress_bar=False
+        )
+        encoder = reduce_dimensions(encoder, embeddings, config.model.saved_dim)
+    SentenceTransformer(modules=[encoder], device="cpu").save_pretrained(str(folder))
+    if config.model.saved_as == "int8":
+        store_as_int8(folder)
+
+
+def _folded(model: SentenceTransformer) -> StaticEmbedding:
+    """Return the encoder with the subword weights inside the vectors."""
     module = model[0]
     assert isinstance(module, WeightedStaticEmbedding)
-    return SentenceTransformer(modules=[module.folded()], device="cpu")
+    return module.folded()

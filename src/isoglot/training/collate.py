@@ -19,7 +19,7 @@ from sentence_transformers.sentence_transformer.data_collator import (
 from tokenizers import Tokenizer
 from torch.utils.data import Dataset
 
-from isoglot.batches.plan import MONOLINGUAL, Batch, BatchPlan
+from isoglot.batches.plan import Batch, BatchPlan
 from isoglot.batches.randomness import RandomStreams
 from isoglot.data.parallel import ParallelTable
 
@@ -105,7 +105,7 @@ class TokenStore:
 
 
 class TokenCollator:
-    """Gathers stored tokens; leaves some out, and crops the texts of monolingual batches.
+    """Gathers stored tokens; leaves some out, and crops a text that is its own passage.
 
     In a monolingual batch of translations, query and passage are the same sentence. Two random
     crops of it (contrastive cropping as in Contriever, arXiv 2112.09118) make a task of it.
@@ -114,19 +114,29 @@ class TokenCollator:
         store: The tokens.
         token_dropout: Share of tokens left out, anew at every visit.
         crop: Shortest crop, as a share of a text's tokens.
-        seed: Seed of both.
+        max_tokens: Of a longer text, a window of so many tokens is used, anew at every visit.
+        seed: Seed of all three.
     """
 
-    def __init__(self, store: TokenStore, *, token_dropout: float, crop: float, seed: int) -> None:
+    def __init__(
+        self,
+        store: TokenStore,
+        *,
+        token_dropout: float,
+        crop: float,
+        max_tokens: int | None = None,
+        seed: int,
+    ) -> None:
         self._store = store
         self._keep = 1.0 - token_dropout
         self._crop = crop
+        self._longest = max_tokens or np.iinfo(np.int64).max
         self._random = RandomStreams("tokens", seed)
 
     def __call__(self, batch: Batch) -> Inputs:
         """Return the inputs of a batch for a static encoder."""
         rng = self._random.at(batch.index)
-        crop = self._crop if batch.kind == MONOLINGUAL else 1.0
+        crop = np.where(batch.query_texts == batch.passage_texts, self._crop, 1.0)
         inputs: Inputs = {}
         for name, rows in (("query", batch.query_texts), ("passage", batch.passage_texts)):
             ids, offsets = self._gather(rng, rows, crop)
@@ -135,7 +145,10 @@ class TokenCollator:
         return inputs
 
     def _gather(
-        self, rng: np.random.Generator, rows: npt.NDArray[np.int64], crop: float
+        self,
+        rng: np.random.Generator,
+        rows: npt.NDArray[np.int64],
+        crop: npt.NDArray[np.float64],
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the tokens of the rows one after another, and where each row starts."""
         starts, lengths = (
@@ -143,6 +156,7 @@ class TokenCollator:
             self._store.ends[rows] - self._store.starts[rows],
         )
         cropped = np.ceil(lengths * (crop + (1 - crop) * rng.random(len(rows)))).astype(np.int64)
+        cropped = np.minimum(cropped, self._longest)
         starts = starts + ((lengths - cropped + 1) * rng.random(len(rows))).astype(np.int64)
         row = np.repeat(np.arange(len(rows)), cropped)
         begins = np.cumsum(cropped) - cropped

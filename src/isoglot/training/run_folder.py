@@ -50,9 +50,11 @@ class RunFolder:
         """Where checkpoints are while the run lasts."""
         return self.path / "checkpoints"
 
-    def open(self, census: Mapping[str, Any]) -> None:
+    def open(self, census: Mapping[str, Any], audit: Mapping[str, Any] | None) -> None:
         """Write what the run is of."""
         prepare_folder(self.path)
+        if audit is not None:
+            write_json(self.path / "audit.json", dict(audit))
         # The config last: it is by the config that an unfinished run is known.
         write_json(self.path / "census.json", dict(census))
         write_json(self.path / "data.json", dict(self.data))

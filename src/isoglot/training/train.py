@@ -86,17 +86,23 @@ def train(
         development=config.development,
         score=score,
     )
-    trainer = start(job, run, dropped)
-    if audit is not None:
-        write_json(folder / "audit.json", dict(audit))
+    trainer = start(job, run, dropped, audit)
     selection = fit(trainer, run)
     model.save_pretrained(str(folder / "model"))
     run.close(selection)
     return folder / "model"
 
 
-def start(job: Fit, run: RunFolder, dropped: int) -> PlannedTrainer:
+def start(
+    job: Fit, run: RunFolder, dropped: int, audit: Mapping[str, Any] | None
+) -> PlannedTrainer:
     """Make all that a run needs and then, when nothing can fail any more, open its folder.
+
+    Args:
+        job: The optimisation.
+        run: The folder.
+        dropped: Groups left out for the development set.
+        audit: What was found of benchmarks in the data, if they were looked for.
 
     Raises:
         ArtifactError: If the folder cannot be written.
@@ -123,7 +129,7 @@ def start(job: Fit, run: RunFolder, dropped: int) -> PlannedTrainer:
         InfoNCELoss(job.model, job.loss.temperature, job.loss.negatives),
         job.score,
     )
-    run.open(census)
+    run.open(census, audit)
     return trainer
 
 
