@@ -241,6 +241,16 @@ def test_data_sets_are_drawn_by_size_to_the_exponent():
         assert abs(share - expected) < 0.05
 
 
+@pytest.mark.parametrize("regime", ["monolingual", "cross-lingual"])
+def test_data_sets_are_drawn_by_their_weights_too(regime):
+    sizes = {"small": 20, "large": 80}
+    table = build_table({n: [group(f"{n}{i}") for i in range(k)] for n, k in sizes.items()})
+    # 20 * 4 to 80 * 1: as often as each other.
+    drawn = plan(table, regime=regime, dataset_weights={"small": 4.0})
+    share = np.mean([drawn.batch(i).dataset for i in range(2000)])
+    assert abs(share - 0.5) < 0.05
+
+
 def test_a_language_too_small_for_a_batch_is_an_error_that_counts_it():
     rows = [*(group(f"g{i}", ("en", "de")) for i in range(10)), group("x", ("sw",))]
     table = build_table({"d": rows})

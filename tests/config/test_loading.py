@@ -77,6 +77,11 @@ def test_explicit_negatives_are_drawn_only_for_losses_that_use_them(config_file)
         (["data.7.path=x"], r"'7' is not a position in a list of 1"),
         (["a=[1"], r"--set 'a=\[1': the value is not valid YAML"),
         (["data.0.format=squad"], r"groups.jsonl: a squad file needs its 'language'"),
+        (["data.0.sources=[a]"], r"groups.jsonl: 'sources' are for format: bitext, not groups"),
+        (
+            ["batches.dataset_weights={x: 2}"],
+            r"batches.dataset_weights: no data set is named 'x'; allowed: groups",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(config_file, sets, message):

@@ -20,6 +20,17 @@ def test_json_lines(tmp_path):
     ]
 
 
+def test_rows_of_some_sources_only(tmp_path):
+    rows = [
+        {"id": str(i), "source": source, "text": {"en": f"one {i}", "sw": f"moja {i}"}}
+        for i, source in enumerate(["a", "b", "a", "c"])
+    ]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    assert [group.group_id for group in read_bitext(path, ["a", "c"])] == ["0", "2", "3"]
+    with pytest.raises(DataError, match=r"a\.jsonl: no rows with source d or e"):
+        list(read_bitext(path, ["d", "e"]))
+
+
 def test_tsv_with_empty_cells(tmp_path):
     text = "\ufeffen\tsw\tzh-Hans\r\none\tmoja\t\r\n\r\n two \t\t二\r\n"
     path = tmp_path / "a.tsv.gz"

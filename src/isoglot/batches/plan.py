@@ -213,7 +213,7 @@ class BatchPlan:
                 sizes[dataset, lang] = 0
         return (
             _powers(sizes.sum(axis=0), self.config.language_exponent),
-            _powers(sizes, self.config.size_exponent),
+            _powers(sizes, self.config.size_exponent) * self._dataset_factors()[:, None],
         )
 
     def _weigh_pairs(self, pools: Pools) -> FloatArray:
@@ -227,7 +227,11 @@ class BatchPlan:
         sizes = [
             len(groups) if self._meanings(groups) >= self.config.size else 0 for groups in members
         ]
-        return _powers(np.array(sizes), self.config.size_exponent)
+        return _powers(np.array(sizes), self.config.size_exponent) * self._dataset_factors()
+
+    def _dataset_factors(self) -> FloatArray:
+        weights = self.config.dataset_weights
+        return np.array([weights.get(name, 1.0) for name in self.table.datasets])
 
     def monolingual_groups(self, dataset: int, lang: int) -> IntArray:
         """Return the groups of a data set with a query and a passage in one language."""

@@ -50,6 +50,8 @@ class SourceConfig(StrictModel):
     """Name in logs and in the census; default: the file's name."""
     language: Language | None = None
     """Language of a ``squad`` file."""
+    sources: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """``bitext`` only: read the rows with one of these in their field ``source``; default: all."""
     query_column: str = "query"
     """``hub`` only, like the columns below."""
     passage_column: str = "passage"
@@ -65,6 +67,8 @@ class SourceConfig(StrictModel):
     def _needs(self) -> Self:
         if self.format == "squad" and self.language is None:
             raise ValueError(f"{self.path}: a squad file needs its 'language'")
+        if self.format != "bitext" and self.sources is not None:
+            raise ValueError(f"{self.path}: 'sources' are for format: bitext, not {self.format}")
         return self
 
     @property
@@ -83,6 +87,8 @@ class BatchConfig(StrictModel):
     """Rows of a batch."""
     size_exponent: Annotated[float, Field(ge=0.0)] = 1.0
     """Data sets are drawn by their size to this power; 1 is the paper's, below 1 is smoother."""
+    dataset_weights: dict[str, Annotated[float, Field(gt=0.0)]] = {}
+    """Factors of how often a data set is drawn, by its name; default: 1."""
     language_exponent: Annotated[float, Field(ge=0.0)] = 0.0
     """Languages and pairs are drawn by their size to this power; 0 is the paper's uniform draw."""
     negatives_per_query: Annotated[int, Field(ge=0)] = 0
@@ -191,6 +197,16 @@ class OptimisationConfig(StrictModel):
         labels = [source.label for source in self.data]
         if repeated := {label for label in labels if labels.count(label) > 1}:
             raise ValueError(f"data: name {sorted(repeated)[0]!r} is used twice; set 'name'")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_of_data_sets(self) -> Self:
+        labels = [source.label for source in self.data]
+        if unknown := sorted(set(self.batches.dataset_weights) - set(labels)):
+            raise ValueError(
+                f"batches.dataset_weights: no data set is named {unknown[0]!r}; "
+                f"allowed: {', '.join(labels)}"
+            )
         return self
 
     @model_validator(mode="after")

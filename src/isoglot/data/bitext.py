@@ -7,8 +7,9 @@ two languages. Training on translation pairs then draws its batches as from any 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from isoglot.data.files import (
     ask_id,
@@ -26,10 +27,21 @@ __all__ = ["is_tsv", "read_bitext"]
 _FIELDS = ("id", "source", "text")
 
 
-def read_bitext(path: Path) -> Iterator[Group]:
+class _Row(NamedTuple):
+    where: str
+    group_id: str
+    texts: dict[str, str]
+    source: Any
+
+
+def read_bitext(path: Path, sources: Collection[str] | None = None) -> Iterator[Group]:
     """Yield the rows of a bitext file, one at a time.
 
     A row without an id is named by file and line, so that ids of several files do not meet.
+
+    Args:
+        path: The file.
+        sources: Read only the rows whose ``source`` is one of these; default: all rows.
 
     Raises:
         DataError: If a row is malformed, has fewer than two languages or repeats an id, or there
@@ -37,7 +49,9 @@ def read_bitext(path: Path) -> Iterator[Group]:
     """
     seen: set[str] = set()
     rows = _read_tsv(path) if is_tsv(path) else _read_jsonl(path)
-    for where, group_id, texts in rows:
+    for where, group_id, texts, source in rows:
+        if sources is not None and source not in sources:
+            continue
         if len(texts) < 2:
             raise DataError(
                 f"{where}: a row needs texts in two languages, got {', '.join(texts) or 'none'}"
@@ -47,7 +61,8 @@ def read_bitext(path: Path) -> Iterator[Group]:
         seen.add(group_id)
         yield Group(group_id, texts, texts)
     if not seen:
-        raise DataError(f"{path}: no rows")
+        wanted = f" with source {' or '.join(sources)}" if sources is not None else ""
+        raise DataError(f"{path}: no rows{wanted}")
 
 
 def is_tsv(path: Path) -> bool:
@@ -55,14 +70,14 @@ def is_tsv(path: Path) -> bool:
     return path.name.endswith((".tsv", ".tsv.gz"))
 
 
-def _read_jsonl(path: Path) -> Iterator[tuple[str, str, dict[str, str]]]:
+def _read_jsonl(path: Path) -> Iterator[_Row]:
     for where, row in read_json_objects(path):
         refuse_unknown_keys(row, _FIELDS, where)
         group_id = ask_id(row, "id", where) if "id" in row else _name_row(path, where)
-        yield where, group_id, ask_texts(row, "text", where)
+        yield _Row(where, group_id, ask_texts(row, "text", where), row.get("source"))
 
 
-def _read_tsv(path: Path) -> Iterator[tuple[str, str, dict[str, str]]]:
+def _read_tsv(path: Path) -> Iterator[_Row]:
     langs: list[str] = []
     for number, line in read_lines(path):
         where = f"{path}:{number}"
@@ -78,7 +93,7 @@ def _read_tsv(path: Path) -> Iterator[tuple[str, str, dict[str, str]]]:
                 f"got {len(cells)}"
             )
         texts = {lang: cell for lang, cell in zip(langs, cells, strict=True) if cell}
-        yield where, _name_row(path, where), texts
+        yield _Row(where, _name_row(path, where), texts, None)
 
 
 def _read_header(cells: list[str], where: str) -> list[str]:

@@ -48,7 +48,7 @@ def read_source(source: SourceConfig) -> Iterable[Group]:
         case "groups":
             return read_groups(path)
         case "bitext":
-            return read_bitext(path)
+            return read_bitext(path, source.sources)
         case "squad":
             assert source.language is not None, "checked by the schema"
             return read_squad(path, source.language).groups
