@@ -9,9 +9,13 @@ from pydantic import ValidationError
 from isoglot.artifacts import is_complete
 from isoglot.cli.app import run
 from isoglot.config.schema import TrainConfig
+from isoglot.data.benchmarks import load_benchmark
 from isoglot.data.mini import load_mini_groups
+from isoglot.errors import ArtifactError, ConfigError
 from isoglot.experiment import run_experiment
-from isoglot.pipeline.training import run_training
+from isoglot.pipeline.sources import audit_data, load_training_data
+from isoglot.pipeline.training import plan_batches, run_training
+from isoglot.training.run_folder import claim_run
 from tests.data.builders import write_jsonl
 from tests.test_experiment import grid  # noqa: F401 - a fixture
 from tests.training.runs import train_config, write_training_groups
@@ -111,8 +115,12 @@ def test_configs_name_the_data_and_may_name_benchmarks(call, groups, checkpoints
 
     assert call(written(audit=[{"benchmark": str(groups)}]))[0] == 1
     assert call(written(), "-b", groups)[0] == 1
-    code, _, err = call(written(audit=[]))
-    assert (code, "no benchmark to look for; name one with --benchmark" in err) == (2, True)
+    for changes in ({"audit": []}, {}):
+        written(**changes)
+        if not changes:
+            path.write_text(yaml.safe_dump({k: v for k, v in config.items() if k != "audit"}))
+        code, _, err = call(path)
+        assert (code, "no benchmark to look for; name one with --benchmark" in err) == (2, True)
     path.write_text(yaml.safe_dump({"data": config["data"]}), "utf-8")
     assert call(path, "-b", groups)[0] == 1
     path.write_text(
@@ -244,6 +252,51 @@ def test_leaking_groups_can_be_left_out_of_the_training(checkpoints, groups, tmp
     census = json.loads((tmp_path / "run" / "census.json").read_text("utf-8"))
     total = len(groups.read_text("utf-8").splitlines())
     assert census["available"]["groups"] == total - config.development.groups - len(leaking)
+
+
+def test_a_dry_run_counts_the_groups_of_the_run(checkpoints, groups, tmp_path):
+    (tmp_path / "benchmark.jsonl").write_text(groups.read_text("utf-8").splitlines()[0], "utf-8")
+    config = train_config(checkpoints["static"], groups)
+    leaving_out = audited(config, tmp_path / "benchmark.jsonl", leave_out_leaks=True)
+    assert len(plan_batches(leaving_out).table) == len(plan_batches(config).table) - 1
+
+
+def test_a_data_set_of_which_nothing_is_left_says_why(checkpoints, groups, tmp_path):
+    config = audited(train_config(checkpoints["static"], groups), groups, leave_out_leaks=True)
+    with pytest.raises(ConfigError, match="leave_out_leaks: every group of groups holds a text"):
+        run_training(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_leaking_development_groups_are_left_out_too(checkpoints, groups, tmp_path):
+    rows = groups.read_text("utf-8").splitlines()
+    for name, part in (("dev", rows[:4]), ("benchmark", rows[:1]), ("train", rows[4:])):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(part) + "\n", "utf-8")
+    config = train_config(
+        checkpoints["static"],
+        tmp_path / "train.jsonl",
+        development={"path": str(tmp_path / "dev.jsonl"), "groups": 0},
+    )
+    data = load_training_data(config)
+    leaks = audit_data(config, [load_benchmark(str(tmp_path / "benchmark.jsonl"))])
+    left = load_training_data(config, leaks)
+    assert (len(data.development), len(left.development)) == (4, 3)
+    assert len(left.table) == len(data.table)
+
+
+def test_a_run_is_not_gone_on_with_other_benchmarks(checkpoints, groups, tmp_path):
+    benchmark = tmp_path / "benchmark"
+    benchmark.mkdir()
+    (benchmark / "a.txt").write_text("a", "utf-8")
+    config = train_config(checkpoints["static"], groups)
+    audit = [{"benchmark": "xquad-r", "data": str(benchmark)}]
+    config = TrainConfig.model_validate(
+        config.model_dump(mode="json") | {"audit": audit, "leave_out_leaks": True}
+    )
+    claim_run(tmp_path / "run", config).open({}, None)
+    (benchmark / "a.txt").write_text("b", "utf-8")
+    with pytest.raises(ArtifactError, match=r"audit\.xquad-r/a\.txt has changed"):
+        claim_run(tmp_path / "run", config)
 
 
 def test_leaks_are_left_out_only_if_they_are_looked_for(checkpoints, groups):

@@ -27,8 +27,17 @@ def test_rows_of_some_sources_only(tmp_path):
     ]
     path = write_jsonl(tmp_path / "a.jsonl", rows)
     assert [group.group_id for group in read_bitext(path, ["a", "c"])] == ["0", "2", "3"]
-    with pytest.raises(DataError, match=r"a\.jsonl: no rows with source d or e"):
-        list(read_bitext(path, ["d", "e"]))
+    with pytest.raises(DataError, match=r"a\.jsonl: no rows of source d; other sources here: b, c"):
+        list(read_bitext(path, ["a", "d"]))
+
+
+def test_a_tsv_has_no_sources(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("en\tsw\none\tmoja\n", "utf-8")
+    with pytest.raises(
+        DataError, match=r"a\.tsv: no rows of source x; other sources here: rows without a source"
+    ):
+        list(read_bitext(path, ["x"]))
 
 
 def test_tsv_with_empty_cells(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from isoglot.cli.options import ConfigPath, Output, Overrides
+from isoglot.cli.options import ConfigPath, Output, Overrides, tell
 
 __all__ = ["align"]
 
@@ -15,5 +15,5 @@ def align(config: ConfigPath, output: Output, overrides: Overrides = None) -> No
     from isoglot.config.schema import AlignConfig
     from isoglot.pipeline.training import run_alignment
 
-    model = run_alignment(load_config(AlignConfig, config, overrides or ()), output, typer.echo)
+    model = run_alignment(load_config(AlignConfig, config, overrides or ()), output, tell)
     typer.echo(f"model: {model}")

@@ -78,8 +78,7 @@ def _sources(
         raise ConfigError("name the training data, by a config or by --data FILE, and not by both")
     if config is not None:
         return _load_config(config)
-    values = {"data": [_source(text) for text in data], "audit": []}
-    return parse_config(AlignConfig, values, where="--data")
+    return parse_config(AlignConfig, {"data": [_source(text) for text in data]}, where="--data")
 
 
 def _load_config(path: Path) -> TrainConfig | AlignConfig | ExperimentConfig:
@@ -140,7 +139,7 @@ def _collections(
         wanted = [parse_config(AuditConfig, each, where="audit") for each in values]
     elif isinstance(config, ExperimentConfig):
         wanted = config.benchmarks
-    else:
+    elif "audit" in config.model_fields_set:  # a default would look like an answer
         wanted = config.audit
     if not wanted:
         raise ConfigError("no benchmark to look for; name one with --benchmark")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["ConfigPath", "Output", "Overrides"]
+__all__ = ["ConfigPath", "Output", "Overrides", "tell"]
 
 ConfigPath = Annotated[Path, typer.Argument(help="YAML config.", show_default=False)]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")]
@@ -15,3 +15,8 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a config value: a.b=c. Repeatable."),
 ]
+
+
+def tell(line: str) -> None:
+    """Print a line about the work, apart from its result: to stderr."""
+    typer.echo(line, err=True)

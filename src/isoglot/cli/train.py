@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isoglot.cli.options import ConfigPath, Overrides
+from isoglot.cli.options import ConfigPath, Overrides, tell
 
 if TYPE_CHECKING:
     from isoglot.config.schema import TrainConfig
@@ -44,7 +44,7 @@ def train(
     else:
         from isoglot.pipeline.training import run_training
 
-        typer.echo(f"model: {run_training(resolved, output, typer.echo)}")
+        typer.echo(f"model: {run_training(resolved, output, tell)}")
 
 
 def _print_census(config: TrainConfig) -> None:

@@ -7,14 +7,14 @@ Defaults of ``batches`` are the rules of arXiv 2408.10536; what that paper does 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from isoglot.config.loading import StrictModel
-from isoglot.languages import normalize_language, normalize_languages
+from isoglot.config.sources import SourceConfig
+from isoglot.config.types import Language, Languages, Positive, Seed, Share
 
 __all__ = [
     "AlignConfig",
@@ -33,48 +33,6 @@ __all__ = [
 ]
 
 Regime = Literal["monolingual", "cross-lingual", "hybrid"]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what numpy takes, which the trainer seeds
-Language = Annotated[str, AfterValidator(normalize_language)]
-Languages = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(normalize_languages)]
-
-
-class SourceConfig(StrictModel):
-    """One data set of training groups."""
-
-    path: str
-    """File, folder or, for ``format: hub``, a Hugging Face data set."""
-    format: Literal["groups", "bitext", "squad", "hub"] = "groups"
-    name: str | None = None
-    """Name in logs and in the census; default: the file's name."""
-    language: Language | None = None
-    """Language of a ``squad`` file."""
-    sources: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """``bitext`` only: read the rows with one of these in their field ``source``; default: all."""
-    query_column: str = "query"
-    """``hub`` only, like the columns below."""
-    passage_column: str = "passage"
-    query_lang: str | None = None
-    """Language of the queries, or the column that holds it."""
-    passage_lang: str | None = None
-    negative_columns: tuple[str, ...] = ()
-    id_column: str | None = None
-    split: str = "train"
-    revision: str | None = None
-
-    @model_validator(mode="after")
-    def _needs(self) -> Self:
-        if self.format == "squad" and self.language is None:
-            raise ValueError(f"{self.path}: a squad file needs its 'language'")
-        if self.format != "bitext" and self.sources is not None:
-            raise ValueError(f"{self.path}: 'sources' are for format: bitext, not {self.format}")
-        return self
-
-    @property
-    def label(self) -> str:
-        """The name, or the file's name without endings."""
-        return self.name or Path(self.path).name.split(".")[0]
 
 
 class BatchConfig(StrictModel):
@@ -87,7 +45,9 @@ class BatchConfig(StrictModel):
     """Rows of a batch."""
     size_exponent: Annotated[float, Field(ge=0.0)] = 1.0
     """Data sets are drawn by their size to this power; 1 is the paper's, below 1 is smoother."""
-    dataset_weights: dict[str, Annotated[float, Field(gt=0.0)]] = {}
+    dataset_weights: dict[str, Annotated[float, Field(gt=0.0, allow_inf_nan=False)]] = Field(
+        default_factory=dict
+    )
     """Factors of how often a data set is drawn, by its name; default: 1."""
     language_exponent: Annotated[float, Field(ge=0.0)] = 0.0
     """Languages and pairs are drawn by their size to this power; 0 is the paper's uniform draw."""
@@ -161,7 +121,7 @@ class DevelopmentConfig(StrictModel):
     groups to use, 0 for all."""
     path: str | None = None
     """Parallel groups to use instead of held-out ones; ``mini`` stands for the training groups of
-    the embedded collection."""
+    the embedded collection, ``./mini`` for a file of that name."""
     every: Positive | None = None
     """Steps between two evaluations, and between two checkpoints; default: a tenth of the
     steps."""

@@ -45,12 +45,16 @@ def read_bitext(path: Path, sources: Collection[str] | None = None) -> Iterator[
 
     Raises:
         DataError: If a row is malformed, has fewer than two languages or repeats an id, or there
-            are no rows.
+            are no rows, or none of one of the sources.
     """
     seen: set[str] = set()
     rows = _read_tsv(path) if is_tsv(path) else _read_jsonl(path)
+    left_out: set[str] = set()
+    missing = set(sources or ())
     for where, group_id, texts, source in rows:
+        missing.discard(source)
         if sources is not None and source not in sources:
+            left_out.add(str(source or "rows without a source"))
             continue
         if len(texts) < 2:
             raise DataError(
@@ -60,9 +64,13 @@ def read_bitext(path: Path, sources: Collection[str] | None = None) -> Iterator[
             raise DataError(f"{where}: id {group_id!r} comes twice; ids must be unique")
         seen.add(group_id)
         yield Group(group_id, texts, texts)
+    if missing:
+        raise DataError(
+            f"{path}: no rows of source {', '.join(sorted(missing))}; "
+            f"other sources here: {', '.join(sorted(left_out)[:10]) or 'none'}"
+        )
     if not seen:
-        wanted = f" with source {' or '.join(sources)}" if sources is not None else ""
-        raise DataError(f"{path}: no rows{wanted}")
+        raise DataError(f"{path}: no rows")
 
 
 def is_tsv(path: Path) -> bool:

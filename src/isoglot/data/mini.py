@@ -18,7 +18,10 @@ from isoglot.records import Group
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-__all__ = ["MINI_SPLITS", "load_mini", "load_mini_groups"]
+__all__ = ["EMBEDDED_GROUPS", "MINI_SPLITS", "hash_mini", "load_mini", "load_mini_groups"]
+
+EMBEDDED_GROUPS = "mini"
+"""What stands for the collection where a file may be named; ``./mini`` is a file of that name."""
 
 MINI_SPLITS = ("train", "evaluation")
 
@@ -38,9 +41,14 @@ def load_mini_groups(split: str) -> list[Group]:
 def load_mini(split: str = "evaluation") -> Collection:
     """Return a split as a test collection."""
     groups = load_mini_groups(split)
-    with importlib.resources.as_file(_resource()) as path:
-        sources = {path.name: file_sha256(path)}
+    sources = {_resource().name: hash_mini()}
     return groups_to_collection(groups, "mini", sources=sources, options={"split": split})
+
+
+def hash_mini() -> str:
+    """Return the SHA-256 of the collection's file."""
+    with importlib.resources.as_file(_resource()) as path:
+        return file_sha256(path)
 
 
 def _resource() -> Traversable:

@@ -58,7 +58,8 @@ def store_as_int8(folder: Path) -> None:
     """
     path = folder / "model.safetensors"
     vectors = load_file(path)["embedding.weight"]
-    scales = vectors.abs().amax(dim=1).clamp(min=torch.finfo(vectors.dtype).tiny) / _LARGEST
+    scales = vectors.abs().amax(dim=1) / _LARGEST
+    scales = scales.clamp(min=torch.finfo(vectors.dtype).tiny)  # of a vector of zeros
     integers = (vectors / scales[:, None]).round().to(torch.int8)
     with atomic_write(path, "wb") as file:
         file.write(save({"embeddings": integers, "weights": scales}))

@@ -12,12 +12,13 @@ from isoglot.data.collection import Collection
 from isoglot.data.groups import read_groups
 from isoglot.data.hub import HubColumns, read_hub
 from isoglot.data.leakage import LeakageReport, find_leaks
-from isoglot.data.mini import load_mini_groups
+from isoglot.data.mini import EMBEDDED_GROUPS, load_mini_groups
 from isoglot.data.parallel import ParallelTable, build_table
 from isoglot.data.squad import read_squad
 from isoglot.errors import ConfigError
 from isoglot.evaluation.measures import parse_measure
 from isoglot.records import Group
+from isoglot.training.run_folder import DEVELOPMENT
 
 __all__ = [
     "TrainingData",
@@ -83,7 +84,7 @@ def load_training_data(
     whole = build_table(
         {source.label: _without(leaks, source.label, read_source(source)) for source in config.data}
     )
-    held = _read_development(wanted) if wanted.path is not None else None
+    held = _read_development(wanted, leaks) if wanted.path is not None else None
     # Before languages are left out: a group is known by its texts in any language.
     table = whole.apart_from(held) if held is not None else whole
     dropped = len(whole) - len(table)
@@ -100,22 +101,36 @@ def load_training_data(
 
 
 def _without(leaks: Sequence[LeakageReport], name: str, groups: Iterable[Group]) -> Iterable[Group]:
-    """Return the groups of a data set in which no text of a benchmark was found."""
+    """Yield the groups of a data set in which no text of a benchmark was found.
+
+    Raises:
+        ConfigError: If there is none.
+    """
     found = frozenset(id for report in leaks for id in report.groups.get(name, ()))
-    return (group for group in groups if group.group_id not in found) if found else groups
+    left = False
+    for group in groups:
+        if group.group_id not in found:
+            left = True
+            yield group
+    if found and not left:
+        raise ConfigError(
+            f"leave_out_leaks: every group of {name} holds a text of a benchmark; take the "
+            "data set out or set leave_out_leaks: false"
+        )
 
 
-def _read_development(config: DevelopmentConfig) -> ParallelTable:
+def _read_development(config: DevelopmentConfig, leaks: Sequence[LeakageReport]) -> ParallelTable:
     """Return the groups of ``development.path`` that are used."""
     assert config.path is not None, "asked for only where there is one"
-    table = build_table({"development": _development_groups(config.path)})
+    groups = _without(leaks, DEVELOPMENT, _development_groups(config.path))
+    table = build_table({"development": groups})
     if 0 < config.groups * 2 < len(table):  # a smaller file is taken whole
         return table.hold_out(config.groups)[1]
     return table
 
 
 def _development_groups(path: str) -> Iterable[Group]:
-    return load_mini_groups("train") if path == "mini" else read_groups(Path(path))
+    return load_mini_groups("train") if path == EMBEDDED_GROUPS else read_groups(Path(path))
 
 
 def audit_data(
@@ -128,7 +143,7 @@ def audit_data(
     """
     sources = [(source.label, read_source(source)) for source in config.data]
     if config.development.path is not None:
-        sources.append(("development", _development_groups(config.development.path)))
+        sources.append((DEVELOPMENT, _development_groups(config.development.path)))
     if config.languages is not None:
         langs = frozenset(config.languages)
         sources = [(name, _restrict(groups, langs)) for name, groups in sources]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from isoglot.artifacts import refuse_complete
 from isoglot.batches.plan import BatchPlan
@@ -17,6 +17,7 @@ from isoglot.config.schema import (
 )
 from isoglot.data.groups import groups_to_collection
 from isoglot.data.leakage import MAX_SHARE, LeakageReport
+from isoglot.evaluation.measures import parse_measure
 from isoglot.pipeline.evaluation import evaluate_model, load_audited
 from isoglot.pipeline.sources import TrainingData, audit_data, load_training_data
 from isoglot.records import Group
@@ -74,13 +75,9 @@ def run_training(config: TrainConfig, folder: Path, report: Report = _unheard) -
     """
     from isoglot.training.train import train
 
-    refuse_complete(folder, "delete the folder")
-    leaks = _audit(config, report)
-    data = load_training_data(config, leaks if config.leave_out_leaks else ())
-    plan = _plan(config, data)
-    score = _score_of(data, config.development)
-    audit = audit_record(leaks, MAX_SHARE) if leaks else None
-    return train(config, plan, score, folder, dropped=data.dropped, audit=audit)
+    ready = _prepare(config, folder, report)
+    dropped = ready.data.dropped
+    return train(config, ready.plan, ready.score, folder, dropped=dropped, audit=ready.audit)
 
 
 def run_alignment(config: AlignConfig, folder: Path, report: Report = _unheard) -> Path:
@@ -96,35 +93,50 @@ def run_alignment(config: AlignConfig, folder: Path, report: Report = _unheard) 
     """
     from isoglot.training.align import align
 
+    ready = _prepare(config, folder, report)
+    dropped = ready.data.dropped
+    return align(config, ready.plan, ready.score, folder, dropped=dropped, audit=ready.audit)
+
+
+class _Ready(NamedTuple):
+    data: TrainingData
+    plan: BatchPlan
+    score: DevelopmentScore | None
+    audit: dict[str, Any] | None
+
+
+def _prepare(config: AuditedConfig, folder: Path, report: Report) -> _Ready:
+    """Read the data, plan the batches and look for benchmarks; what is cheap to refuse, first."""
     refuse_complete(folder, "delete the folder")
-    leaks = _audit(config, report)
-    data = load_training_data(config, leaks if config.leave_out_leaks else ())
+    parse_measure(config.development.measure)
+    leaks: Sequence[LeakageReport] = ()
+    if config.leave_out_leaks:
+        leaks = _audit(config, report)
+        report(f"{_count_groups(leaks):,} groups with texts of the benchmarks are left out")
+    data = load_training_data(config, leaks)
     plan = _plan(config, data)
+    if config.audit and not config.leave_out_leaks:
+        leaks = _audit(config, report)
+        for line in audit_warnings(leaks, MAX_SHARE):
+            report(line)
     score = _score_of(data, config.development)
-    audit = audit_record(leaks, MAX_SHARE) if leaks else None
-    return align(config, plan, score, folder, dropped=data.dropped, audit=audit)
+    return _Ready(data, plan, score, audit_record(leaks, MAX_SHARE) if leaks else None)
 
 
 def _audit(config: AuditedConfig, report: Report) -> Sequence[LeakageReport]:
-    """Look for the benchmarks of the config in its data; warn of what will be trained on."""
-    if not config.audit:
-        return ()
-    report("looking for the benchmarks in the training data")
-    leaks = audit_data(config, [load_audited(audited) for audited in config.audit])
-    if config.leave_out_leaks:
-        left_out = {
-            (name, id) for leak in leaks for name in leak.groups for id in leak.groups[name]
-        }
-        report(f"{len(left_out)} groups with texts of the benchmarks are left out")
-    else:
-        for line in audit_warnings(leaks, MAX_SHARE):
-            report(line)
-    return leaks
+    if "audit" in config.model_fields_set:  # the default is quiet unless it finds something
+        report("looking for the benchmarks in the training data")
+    return audit_data(config, [load_audited(audited) for audited in config.audit])
 
 
-def plan_batches(config: OptimisationConfig) -> BatchPlan:
+def _count_groups(leaks: Sequence[LeakageReport]) -> int:
+    return len({(name, id) for leak in leaks for name, ids in leak.groups.items() for id in ids})
+
+
+def plan_batches(config: TrainConfig) -> BatchPlan:
     """Return the plan of a run without training: for the census and for looking at batches."""
-    return _plan(config, load_training_data(config))
+    leaks = _audit(config, _unheard) if config.leave_out_leaks else ()
+    return _plan(config, load_training_data(config, leaks))
 
 
 def _plan(config: OptimisationConfig, data: TrainingData) -> BatchPlan:

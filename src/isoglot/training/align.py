@@ -1,8 +1,8 @@
 """Alignment: train a static encoder from nothing on translations.
 
-The data are groups whose query and passage are the same sentence. Cross-lingual batches then are
-translation pairs, and monolingual ones two crops of a sentence; plan, loss and trainer are those of
-any other training.
+Most data are groups whose query and passage are the same sentence. Cross-lingual batches then are
+translation pairs, and monolingual ones two crops of a sentence; questions with their passages can
+be mixed in. Plan, loss and trainer are those of any other training.
 """
 
 from __future__ import annotations

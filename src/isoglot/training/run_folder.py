@@ -26,6 +26,7 @@ from isoglot.artifacts import (
 )
 from isoglot.config.schema import AlignConfig, TrainConfig
 from isoglot.data.files import hash_files
+from isoglot.data.mini import EMBEDDED_GROUPS, hash_mini
 from isoglot.errors import ArtifactError
 
 __all__ = ["DEVELOPMENT", "RunFolder", "claim_run", "hash_data"]
@@ -98,8 +99,14 @@ def hash_data(config: TrainConfig | AlignConfig) -> dict[str, str]:
     for source in config.data:
         on_hub = {source.label: f"{source.path}@{source.revision or 'main'}"}
         hashes |= _hash_path(source.label, Path(source.path)) or on_hub
-    if config.development.path is not None:
+    if config.development.path == EMBEDDED_GROUPS:
+        hashes[DEVELOPMENT] = hash_mini()
+    elif config.development.path is not None:
         hashes |= _hash_path(DEVELOPMENT, Path(config.development.path))
+    if config.leave_out_leaks:  # then the benchmarks decide what is trained on
+        for audited in config.audit:
+            if audited.data is not None:
+                hashes |= _hash_path(f"audit.{audited.benchmark}", Path(audited.data))
     return hashes
 
 
@@ -116,4 +123,4 @@ def _changed(record: Path, data: Mapping[str, str]) -> str | None:
     names = sorted(name for name in {*stored, *data} if stored.get(name) != data.get(name))
     if not names:
         return None
-    return names[0] if names[0] == DEVELOPMENT else f"data.{names[0]}"
+    return names[0] if names[0].startswith((DEVELOPMENT, "audit.")) else f"data.{names[0]}"
