@@ -124,11 +124,6 @@ def test_a_run_folder_stands_for_its_model(checkpoints, tmp_path):
     assert np.array_equal(load(tmp_path / "run").encode(TEXTS), expected)
 
 
-def test_mini_is_no_model_of_this_version():
-    with pytest.raises(ModelError, match=r"'mini': this version comes without .* `isoglot align`"):
-        load("mini")
-
-
 @pytest.mark.parametrize("name", ["/nowhere/at/all", "./nowhere", "~/nowhere-at-all", "a/b/c"])
 def test_a_path_that_does_not_exist(name):
     with pytest.raises(ModelError, match="no such folder"):

@@ -19,11 +19,17 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from isoglot.config.schema import ModelConfig
 from isoglot.errors import ModelError
 
-__all__ = ["load_encoder"]
+__all__ = ["EMBEDDED", "embedded_encoder", "load_encoder"]
 
 _PROBE_TIMEOUT_S = 5.0
 _MARKERS = ("modules.json", "config.json")
-_EMBEDDED = "mini"
+EMBEDDED = "mini"
+"""The encoder that comes with the package; write ``./mini`` for a folder of that name."""
+
+
+def embedded_encoder() -> Path:
+    """Return the folder of the embedded encoder, for ``SentenceTransformer(folder)``."""
+    return Path(__file__).with_name("mini")
 
 
 def load_encoder(config: ModelConfig, device: str | None = None) -> SentenceTransformer:
@@ -93,11 +99,8 @@ def _apply_options(model: SentenceTransformer, config: ModelConfig) -> None:
 
 def _locate(name: str, revision: str | None) -> tuple[str, bool]:
     """Return what to load and whether it must be loaded without the hub."""
-    if name == _EMBEDDED:
-        raise ModelError(
-            f"model {name!r}: this version comes without an embedded encoder; train one with "
-            "`isoglot align`, or write ./mini for a folder of that name"
-        )
+    if name == EMBEDDED:
+        return str(embedded_encoder()), True
     folder = Path(name).expanduser()
     if folder.is_dir():
         # A training run keeps its model in a folder of its own.
