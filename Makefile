@@ -1,5 +1,5 @@
 # Everything runs in a local environment, .venv, that every target builds first.
-#   make demo | make test | make test-slow | make check | make bench [NAME=batches]
+#   make demo [IN=yo] | make test | make test-slow | make check | make bench [NAME=batches]
 #   make setup TORCH=gpu      the default PyTorch build (CUDA on Linux); TORCH=cpu goes back
 
 PYTHON ?= python3
@@ -35,7 +35,7 @@ endif
 	echo $(TORCH) > $@
 
 demo: setup
-	$(OFFLINE) $(BIN)/isoglot demo
+	$(OFFLINE) $(BIN)/isoglot demo $(if $(IN),--language $(IN))
 
 test: setup
 	$(OFFLINE) $(BIN)/python -m pytest

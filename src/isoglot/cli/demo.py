@@ -14,8 +14,14 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path(
         "runs/demo"
     ),
+    language: Annotated[
+        str, typer.Option("--language", "-l", help="Language of the question to search with.")
+    ] = "sw",
+    query: Annotated[
+        str | None, typer.Option("--query", "-q", help="A question of your own, in any language.")
+    ] = None,
 ) -> None:
-    """Train the three regimes on a small embedded collection and compare them, in a minute."""
+    """Train the three regimes on a small embedded collection, compare them and search, offline."""
     from isoglot.demo import run_demo
 
-    run_demo(output, report=typer.echo)
+    run_demo(output, typer.echo, language=language, query=query)
