@@ -104,6 +104,6 @@ def _grid(source: dict[str, str]) -> dict[str, Any]:
         "benchmarks": [{"benchmark": "mini"}],
         "data": [source],
         "batches": {"size": 32},
-        "training": {"steps": 60, "learning_rate": 0.002, "weight_decay": 0.0},
+        "training": {"steps": 150, "learning_rate": 0.01, "weight_decay": 0.0},
         "development": {"groups": 0},
     }
