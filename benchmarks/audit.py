@@ -8,11 +8,9 @@ training data, each with its middle word replaced, or its middle three letters i
 from __future__ import annotations
 
 import json
-import os
-import resource
 import time
-from pathlib import Path
 
+from benchmarks import SHARED_DATA, peak_mib
 from isoglot.data.benchmarks import load_benchmark
 from isoglot.data.bitext import read_bitext
 from isoglot.data.collection import Collection
@@ -26,12 +24,11 @@ FILLER = "nothing of the kind stands in the benchmark"
 
 def main() -> None:
     """Print a table and, last, one JSON object."""
-    folder = Path(os.environ.get("ISOGLOT_SHARED", "../shared")) / "data"
     sources = {
-        "bitext": read_bitext(folder / "bitext" / "sentences.jsonl.gz"),
-        "courses": read_groups(folder / "parallel-pairs" / "courses.jsonl.gz"),
+        "bitext": read_bitext(SHARED_DATA / "bitext" / "sentences.jsonl.gz"),
+        "courses": read_groups(SHARED_DATA / "parallel-pairs" / "courses.jsonl.gz"),
     }
-    collection = load_benchmark(BENCHMARK, data_dir=folder / BENCHMARK)
+    collection = load_benchmark(BENCHMARK, data_dir=SHARED_DATA / BENCHMARK)
     print("source    seconds  queries  passages  groups")
     results = []
     for name, groups in sources.items():
@@ -50,7 +47,7 @@ def main() -> None:
                 "leaking_groups": leaking,
             }
         )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # KiB on Linux
+    peak = peak_mib()
     print(f"peak memory: {peak} MiB")
     recall = measure_recall(collection)
     print("\nlanguage  queries found  passages found")

@@ -8,12 +8,12 @@ vector, so that every score is a tie. Wall time, median of repeats; memory above
 from __future__ import annotations
 
 import json
-import resource
 import time
 from statistics import median
 
 import numpy as np
 
+from benchmarks import peak_mib
 from isoglot.data.collection import Collection
 from isoglot.evaluation import evaluate
 from isoglot.records import Passage, Qrel, Query
@@ -33,11 +33,6 @@ def xquad_sized_collection() -> Collection:
         for k in range(11)
     ]
     return Collection("xquad-sized", queries, passages, qrels)
-
-
-def peak_mib() -> int:
-    """Return the peak memory of the process so far; the system counts in KiB on Linux."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def main() -> None:

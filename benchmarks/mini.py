@@ -13,7 +13,6 @@ os.environ["RAYON_NUM_THREADS"] = "1"  # read by the tokenizer when it starts
 
 import json
 import time
-from collections.abc import Iterable
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import mean, median
@@ -21,16 +20,18 @@ from statistics import mean, median
 import torch
 from sentence_transformers import SentenceTransformer
 
+from benchmarks import SHARED_DATA
 from isoglot.bias import summarize
 from isoglot.data.benchmarks import load_benchmark
 from isoglot.data.mini import load_mini
+from isoglot.data.miracl import split_of
 from isoglot.evaluation.evaluate import Evaluation
+from isoglot.evaluation.settings import SETTINGS
 from isoglot.models.loading import embedded_encoder
 from isoglot.pipeline.evaluation import evaluate_model
+from isoglot.reporting.by_language import language_table
 
-DATA = Path(os.environ.get("ISOGLOT_SHARED", "../shared")) / "data"
 TEXTS, REPEATS = 2_000, 5
-SETTINGS = ("monolingual", "cross-lingual", "multilingual")
 
 
 def megabytes(folder: Path) -> float:
@@ -50,44 +51,32 @@ def texts_per_second(model: SentenceTransformer) -> float:
     return TEXTS / median(times)
 
 
-def by_language(evaluation: Evaluation, setting: str, measure: str) -> dict[str, float]:
-    """Return the mean over the settings of each query language."""
-    found: dict[str, list[float]] = {}
-    for row in evaluation.settings:
-        if (row.setting, row.measure) == (setting, measure):
-            found.setdefault(row.query_lang, []).append(row.value)
-    return {lang: round(mean(values), 4) for lang, values in sorted(found.items())}
-
-
-def print_rows(title: str, rows: Iterable[tuple[str, dict[str, float]]]) -> None:
-    """Print one line per name: the mean, then the languages."""
-    print(f"\n{title}")
-    for name, values in rows:
-        print(f"{name:14} {mean(values.values()):.4f}   ", end="")
-        print("  ".join(f"{lang} {value:.3f}" for lang, value in values.items()))
-
-
 def measure_quality(model: SentenceTransformer) -> dict[str, object]:
     """Print and return the figures on the benchmarks at hand."""
-    xquad = evaluate_model(model, load_benchmark("xquad-r", data_dir=DATA / "xquad-r"), run_depth=0)
-    rows = [(setting, by_language(xquad, setting, "AP")) for setting in SETTINGS]
-    print_rows("XQuAD-R, AP by query language", rows)
-    distance = summarize(xquad)["rank_distance"]
-    print(f"rank distance  {distance:,.0f}")
-
-    collection = load_benchmark("miracl-mini", data_dir=DATA / "miracl-mini")
-    miracl = evaluate_model(model, collection, run_depth=0)
-    gain = by_language(miracl, "monolingual", "nDCG@10")
-    print_rows("MIRACL-mini, nDCG@10 by language", [("monolingual", gain)])
-    splits = dict(part.split("=") for part in collection.options["splits"].split())
-    train = [value for lang, value in gain.items() if splits[lang] == "train"]
+    xquad = _evaluate(model, "xquad-r", "AP")
+    miracl = _evaluate(model, "miracl-mini", "nDCG@10")
+    train = [
+        row.value
+        for row in miracl.settings
+        if (row.setting, row.measure) == ("monolingual", "nDCG@10")
+        and split_of(miracl.collection, row.query_lang) == "train"
+    ]
     print(f"mean of the {len(train)} languages with train topics: {mean(train):.4f}")
     return {
-        "xquad_r": {setting: round(mean(values.values()), 4) for setting, values in rows},
-        "xquad_r_rank_distance": round(distance),
+        "xquad_r": {setting: round(xquad.summary[setting]["AP"], 4) for setting in SETTINGS},
+        "xquad_r_rank_distance": round(summarize(xquad)["rank_distance"]),
         "miracl_mini_train_ndcg10": round(mean(train), 4),
-        "miracl_mini_lowest_ndcg10": min(train),
+        "miracl_mini_lowest_ndcg10": round(min(train), 4),
     }
+
+
+def _evaluate(model: SentenceTransformer, benchmark: str, measure: str) -> Evaluation:
+    """Evaluate, and print the figures by language."""
+    collection = load_benchmark(benchmark, data_dir=SHARED_DATA / benchmark)
+    evaluation = evaluate_model(model, collection, run_depth=0)
+    table = language_table(evaluation.settings, summarize(evaluation), measure=measure)
+    print(f"\n{benchmark}\n{table.to_text()}")
+    return evaluation
 
 
 def main() -> None:
@@ -107,7 +96,7 @@ def main() -> None:
         "load_seconds": round(loading, 2),
         "texts_per_second": round(rate),
     }
-    if DATA.is_dir():
+    if SHARED_DATA.is_dir():
         results |= measure_quality(model)
     print(json.dumps(results))
 

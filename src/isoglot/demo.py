@@ -19,7 +19,8 @@ from isoglot.data.collection import Collection
 from isoglot.data.groups import write_groups
 from isoglot.data.mini import load_mini, load_mini_groups
 from isoglot.errors import ConfigError
-from isoglot.experiment import run_experiment
+from isoglot.evaluation.vectors import prepare_vectors
+from isoglot.experiment import Cell, run_experiment
 from isoglot.reporting.writers import shorten
 
 __all__ = ["run_demo"]
@@ -63,7 +64,8 @@ def run_demo(
     grid = parse_config(ExperimentConfig, _grid({"path": str(data), "name": "mini"}))
     (comparison,) = run_experiment(grid, folder / "experiment", report)
     report(f"\n{comparison.table().to_text()}\nresults: {folder / 'experiment'}")
-    model = folder / "experiment" / _ENCODER / "hybrid-seed0" / "train"
+    hybrid = Cell(grid.encoders[0], "hybrid", grid.seeds[0])
+    model = folder / "experiment" / hybrid.folder / "train"
     for line in _search(model, collection, question):
         report(line)
     report(_NEXT.format(other="sw" if language == "yo" else "yo"))
@@ -87,10 +89,16 @@ def _search(model: Path, collection: Collection, question: str) -> Iterator[str]
 
     encoder = load_encoder(ModelConfig(name=str(model)))
     texts = [passage.text for passage in collection.passages]
-    passages = encode_texts(encoder, texts, "passage")
-    (vector,) = encode_texts(encoder, [question], "query")
-    lengths = np.linalg.norm(passages, axis=1) * np.linalg.norm(vector)
-    scores = passages @ vector / np.maximum(lengths, np.finfo(np.float32).tiny)
+    ids = [passage.doc_id for passage in collection.passages]
+    (query,) = prepare_vectors(
+        encode_texts(encoder, [question], "query"), ["--query"], what="query", similarity="cosine"
+    )
+    scores = (
+        query
+        @ prepare_vectors(
+            encode_texts(encoder, texts, "passage"), ids, what="passage", similarity="cosine"
+        ).T
+    )
     yield f"\nsearching the passages of all languages for: {question}"
     for row in np.argsort(-scores, kind="stable")[:_HITS]:
         passage = collection.passages[row]

@@ -43,7 +43,7 @@ from isoglot.reporting.by_language import compare_languages
 from isoglot.reporting.leakage import audit_record, audit_warnings
 from isoglot.reporting.tables import UNTRAINED, Comparison, RunResult, compare
 
-__all__ = ["run_experiment"]
+__all__ = ["Cell", "run_experiment"]
 
 
 class Cell(NamedTuple):

@@ -19,11 +19,11 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from isoglot.config.schema import ModelConfig
 from isoglot.errors import ModelError
 
-__all__ = ["EMBEDDED", "embedded_encoder", "load_encoder"]
+__all__ = ["embedded_encoder", "load_encoder"]
 
 _PROBE_TIMEOUT_S = 5.0
 _MARKERS = ("modules.json", "config.json")
-EMBEDDED = "mini"
+_EMBEDDED = "mini"
 """The encoder that comes with the package; write ``./mini`` for a folder of that name."""
 
 
@@ -99,7 +99,7 @@ def _apply_options(model: SentenceTransformer, config: ModelConfig) -> None:
 
 def _locate(name: str, revision: str | None) -> tuple[str, bool]:
     """Return what to load and whether it must be loaded without the hub."""
-    if name == EMBEDDED:
+    if name == _EMBEDDED:
         return str(embedded_encoder()), True
     folder = Path(name).expanduser()
     if folder.is_dir():

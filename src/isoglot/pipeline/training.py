@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from isoglot.artifacts import refuse_complete
 from isoglot.batches.plan import BatchPlan
@@ -22,6 +22,7 @@ from isoglot.pipeline.evaluation import evaluate_model, load_audited
 from isoglot.pipeline.sources import TrainingData, audit_data, load_training_data
 from isoglot.records import Group
 from isoglot.reporting.leakage import audit_record, audit_warnings
+from isoglot.training.prepared import Prepared
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -75,9 +76,7 @@ def run_training(config: TrainConfig, folder: Path, report: Report = _unheard) -
     """
     from isoglot.training.train import train
 
-    ready = _prepare(config, folder, report)
-    dropped = ready.data.dropped
-    return train(config, ready.plan, ready.score, folder, dropped=dropped, audit=ready.audit)
+    return train(config, _prepare(config, folder, report), folder)
 
 
 def run_alignment(config: AlignConfig, folder: Path, report: Report = _unheard) -> Path:
@@ -93,19 +92,10 @@ def run_alignment(config: AlignConfig, folder: Path, report: Report = _unheard) 
     """
     from isoglot.training.align import align
 
-    ready = _prepare(config, folder, report)
-    dropped = ready.data.dropped
-    return align(config, ready.plan, ready.score, folder, dropped=dropped, audit=ready.audit)
+    return align(config, _prepare(config, folder, report), folder)
 
 
-class _Ready(NamedTuple):
-    data: TrainingData
-    plan: BatchPlan
-    score: DevelopmentScore | None
-    audit: dict[str, Any] | None
-
-
-def _prepare(config: AuditedConfig, folder: Path, report: Report) -> _Ready:
+def _prepare(config: AuditedConfig, folder: Path, report: Report) -> Prepared:
     """Read the data, plan the batches and look for benchmarks; what is cheap to refuse, first."""
     refuse_complete(folder, "delete the folder")
     parse_measure(config.development.measure)
@@ -120,7 +110,8 @@ def _prepare(config: AuditedConfig, folder: Path, report: Report) -> _Ready:
         for line in audit_warnings(leaks, MAX_SHARE):
             report(line)
     score = _score_of(data, config.development)
-    return _Ready(data, plan, score, audit_record(leaks, MAX_SHARE) if leaks else None)
+    audit = audit_record(leaks, MAX_SHARE) if leaks else None
+    return Prepared(plan, score, data.dropped, audit)
 
 
 def _audit(config: AuditedConfig, report: Report) -> Sequence[LeakageReport]:

@@ -7,9 +7,8 @@ be mixed in. Plan, loss and trainer are those of any other training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +17,6 @@ from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer
 
 from isoglot.artifacts import write_text
-from isoglot.batches.plan import BatchPlan
 from isoglot.config.schema import AlignConfig
 from isoglot.data.parallel import ABSENT, ParallelTable
 from isoglot.models.compression import reduce_dimensions, store_as_int8
@@ -28,9 +26,9 @@ from isoglot.models.static import (
     learn_subwords,
 )
 from isoglot.training.collate import TokenCollator, TokenStore
+from isoglot.training.prepared import Prepared
 from isoglot.training.run_folder import claim_run
-from isoglot.training.train import Fit, fit, start
-from isoglot.training.trainer import DevelopmentScore
+from isoglot.training.train import fit, start
 
 __all__ = ["align"]
 
@@ -38,24 +36,13 @@ _TEXTS_FOR_AXES = 2_000
 """Texts per language whose principal components are kept."""
 
 
-def align(
-    config: AlignConfig,
-    plan: BatchPlan,
-    score: DevelopmentScore | None,
-    folder: Path,
-    *,
-    dropped: int = 0,
-    audit: Mapping[str, Any] | None = None,
-) -> Path:
+def align(config: AlignConfig, prepared: Prepared, folder: Path) -> Path:
     """Learn subwords and their vectors into a run folder.
 
     Args:
         config: The resolved config.
-        plan: The batches, drawn from the translations.
-        score: Scores the model on the development set.
+        prepared: Batches, development score and audit.
         folder: The run folder; nothing is written to it if the run cannot be started.
-        dropped: Groups left out for the development set, for the census.
-        audit: What was found of benchmarks in the data, for ``audit.json``.
 
     Returns:
         The folder of the trained model.
@@ -66,13 +53,14 @@ def align(
         DataError: If the vocabulary is too small for the texts.
     """
     run = claim_run(folder, config)
+    table = prepared.plan.table
     stored = folder / "tokenizer.json"
     tokenizer = (
         Tokenizer.from_file(str(stored))  # of an interrupted run
         if stored.is_file()
-        else _learn_subwords(config, plan.table)
+        else _learn_subwords(config, table)
     )
-    store = TokenStore(tokenizer, plan.table)
+    store = TokenStore(tokenizer, table)
     frequencies = torch.from_numpy(store.frequencies(tokenizer.get_vocab_size()))
     model = build_static_encoder(tokenizer, frequencies, config.model.dim, config.training.seed)
     collate = TokenCollator(
@@ -82,11 +70,10 @@ def align(
         max_tokens=config.max_tokens,
         seed=config.training.seed,
     )
-    job = Fit(model, plan, collate, config.loss, config.training, config.development, score)
-    trainer = start(job, run, dropped, audit)
+    trainer = start(model, collate, prepared, run)
     write_text(stored, tokenizer.to_str())
     selection = fit(trainer, run)
-    _save(model, config, plan.table, folder / "model")
+    _save(model, config, table, folder / "model")
     run.close(selection)
     return folder / "model"
 

@@ -7,8 +7,7 @@ and the completion marker last. What is scored on the development set is handed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,54 +15,26 @@ from sentence_transformers import SentenceTransformer
 
 from isoglot.artifacts import write_json
 from isoglot.batches.census import available_rows, count_batches
-from isoglot.batches.plan import Batch, BatchPlan
-from isoglot.config.schema import DevelopmentConfig, LossConfig, TrainConfig, TrainingConfig
+from isoglot.batches.plan import Batch
+from isoglot.config.schema import TrainConfig
 from isoglot.errors import ConfigError
 from isoglot.models.loading import load_encoder
 from isoglot.training.collate import Inputs, PlannedBatches, TextCollator
 from isoglot.training.losses import InfoNCELoss
+from isoglot.training.prepared import Prepared
 from isoglot.training.run_folder import RunFolder, claim_run
-from isoglot.training.trainer import (
-    DevelopmentScore,
-    PlannedTrainer,
-    build_trainer,
-    training_arguments,
-)
+from isoglot.training.trainer import PlannedTrainer, build_trainer, training_arguments
 
-__all__ = ["Fit", "fit", "start", "train"]
+__all__ = ["fit", "start", "train"]
 
 
-@dataclass(frozen=True)
-class Fit:
-    """Everything that one optimisation needs."""
-
-    model: SentenceTransformer
-    plan: BatchPlan
-    collate: Callable[[Batch], Inputs]
-    loss: LossConfig
-    training: TrainingConfig
-    development: DevelopmentConfig
-    score: DevelopmentScore | None
-
-
-def train(
-    config: TrainConfig,
-    plan: BatchPlan,
-    score: DevelopmentScore | None,
-    folder: Path,
-    *,
-    dropped: int = 0,
-    audit: Mapping[str, Any] | None = None,
-) -> Path:
+def train(config: TrainConfig, prepared: Prepared, folder: Path) -> Path:
     """Train an encoder into a run folder, or go on with an unfinished run of the same config.
 
     Args:
         config: The resolved config.
-        plan: The batches, drawn from the training groups.
-        score: Scores the model on the development set.
+        prepared: Batches, development score and audit.
         folder: The run folder; nothing is written to it if the run cannot be started.
-        dropped: Groups left out for the development set, for the census.
-        audit: What was found of benchmarks in the data, for ``audit.json``.
 
     Returns:
         The folder of the trained model.
@@ -77,16 +48,7 @@ def train(
     run = claim_run(folder, config)
     model = load_encoder(config.model)
     model.similarity_fn_name = "cosine"  # what the loss optimises, whatever the encoder came with
-    job = Fit(
-        model=model,
-        plan=plan,
-        collate=TextCollator(model, plan.table),
-        loss=config.loss,
-        training=config.training,
-        development=config.development,
-        score=score,
-    )
-    trainer = start(job, run, dropped, audit)
+    trainer = start(model, TextCollator(model, prepared.plan.table), prepared, run)
     selection = fit(trainer, run)
     model.save_pretrained(str(folder / "model"))
     run.close(selection)
@@ -94,42 +56,46 @@ def train(
 
 
 def start(
-    job: Fit, run: RunFolder, dropped: int, audit: Mapping[str, Any] | None
+    model: SentenceTransformer,
+    collate: Callable[[Batch], Inputs],
+    prepared: Prepared,
+    run: RunFolder,
 ) -> PlannedTrainer:
     """Make all that a run needs and then, when nothing can fail any more, open its folder.
 
     Args:
-        job: The optimisation.
-        run: The folder.
-        dropped: Groups left out for the development set.
-        audit: What was found of benchmarks in the data, if they were looked for.
+        model: The encoder to train.
+        collate: Turns a batch into its inputs.
+        prepared: Batches, development score and audit.
+        run: The folder; its config says how to train.
 
     Raises:
         ArtifactError: If the folder cannot be written.
         ConfigError: If this machine cannot train as the config says.
         DataError: If the data cannot fill the batches.
     """
+    plan, config = prepared.plan, run.config
     arguments = training_arguments(
-        job.training,
-        job.development,
-        batch_size=job.plan.config.size,
+        config.training,
+        config.development,
+        batch_size=plan.config.size,
         folder=run.checkpoints,
     )
     _refuse_several_devices(arguments.world_size, arguments.n_gpu)
-    count = job.training.steps * job.training.gradient_accumulation
+    count = config.training.steps * config.training.gradient_accumulation
     census = {
-        "available": available_rows(job.plan),
-        "dropped_for_development": dropped,
-        "drawn": count_batches(job.plan, range(count)),
+        "available": available_rows(plan),
+        "dropped_for_development": prepared.dropped,
+        "drawn": count_batches(plan, range(count)),
     }
     trainer = build_trainer(
-        job.model,
+        model,
         arguments,
-        PlannedBatches(job.plan, job.collate, count),
-        InfoNCELoss(job.model, job.loss.temperature, job.loss.negatives),
-        job.score,
+        PlannedBatches(plan, collate, count),
+        InfoNCELoss(model, config.loss.temperature, config.loss.negatives),
+        prepared.score,
     )
-    run.open(census, audit)
+    run.open(census, prepared.audit)
     return trainer
 
 
