@@ -4,6 +4,7 @@ import json
 import pytest
 
 from isoglot.data.benchmarks import load_benchmark
+from isoglot.data.corpus import StoredPassages
 from isoglot.data.miracl import read_miracl, split_of
 from isoglot.errors import ConfigError, DataError
 from isoglot.records import Qrel
@@ -63,6 +64,51 @@ def test_published_layout(tmp_path, apart):
     collection = read_miracl(tmp_path)
     assert [passage.doc_id for passage in collection.passages] == ["sw:9#0", "sw:10#0"]
     assert collection.qrels == [Qrel("7", "sw", "sw:10#0", 1)]
+    assert same(read_miracl(tmp_path, store=tmp_path / "store"), collection)
+
+
+def same(stored, in_memory):
+    """Say whether two collections have the same content."""
+    fields = ("name", "queries", "qrels", "sources", "options")
+    equal = all(getattr(stored, field) == getattr(in_memory, field) for field in fields)
+    return equal and list(stored.passages) == list(in_memory.passages)
+
+
+def test_a_stored_corpus_gives_the_same_collection(tmp_path):
+    folder, store = tmp_path / "miracl", tmp_path / "store"
+    write_language(write_language(folder, "sw"), "yo")
+    stored = read_miracl(folder, store=store)
+    assert isinstance(stored.passages, StoredPassages)
+    assert same(stored, read_miracl(folder))
+    langs = ["yo", "sw"]
+    assert same(read_miracl(folder, store=store, langs=langs), read_miracl(folder, langs=langs))
+    assert sorted(path.name for path in store.iterdir()) == ["sw", "yo"]
+    # Another choice of texts, or other files, is another corpus.
+    text = read_miracl(folder, store=store, passage_text="text")
+    assert same(text, read_miracl(folder, passage_text="text"))
+    write_jsonl(folder / "sw" / "corpus.jsonl", [*CORPUS, {"docid": "2", "text": "Tatu."}])
+    assert same(read_miracl(folder, store=store), read_miracl(folder))
+
+
+def test_a_stored_corpus_refuses_what_the_one_in_memory_refuses(tmp_path):
+    folder, store = tmp_path / "miracl", tmp_path / "store"
+    write_language(folder, "sw", qrels="7\tQ0\t1#0\t1\n7\tQ0\t9#9\t1\n")
+    with pytest.raises(DataError, match=r"qrels\.dev\.tsv: query '7' has .* passage '9#9'"):
+        read_miracl(folder, store=store)
+    for row, message in (
+        ({"docid": "1", "title": "", "text": " "}, r"corpus\.jsonl:3: the text is empty"),
+        ({"title": "T", "text": "t"}, r"corpus\.jsonl:3: no field 'docid'"),
+        (CORPUS[1], r"miracl, sw: passage id 'sw:1#1' occurs more than once"),
+    ):
+        write_jsonl(folder / "sw" / "corpus.jsonl", [*CORPUS, row])
+        with pytest.raises(DataError, match=message):
+            read_miracl(folder, store=store)
+    path = write_jsonl(folder / "sw" / "corpus.jsonl", CORPUS)
+    packed = gzip.compress(path.read_bytes())
+    path.unlink()
+    path.with_suffix(".jsonl.gz").write_bytes(packed[:-12])
+    with pytest.raises(DataError, match=r"corpus\.jsonl\.gz:\d: the gzip file is damaged"):
+        read_miracl(folder, store=store)
 
 
 def test_splits(tmp_path):
@@ -113,3 +159,9 @@ def test_miracl_mini(shared_data):
     splits = {lang: split_of(collection, lang) for lang in collection.query_langs}
     assert {lang for lang, split in splits.items() if split == "dev_half"} == {"de", "yo"}
     assert any(qrel.relevance == 0 for qrel in collection.qrels)
+
+
+def test_miracl_mini_stored(shared_data, tmp_path):
+    options = {"langs": ["sw"], "split": "train"}
+    folder = shared_data / "miracl-mini"
+    assert same(read_miracl(folder, store=tmp_path, **options), read_miracl(folder, **options))

@@ -8,11 +8,13 @@ language of the other lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from isoglot.data.collection import Collection
+from isoglot.data.corpus import store_passages
 from isoglot.data.files import (
     ask_id,
     ask_language,
@@ -40,6 +42,8 @@ def read_beir(
     lang: str | None = None,
     split: str = "test",
     passage_text: str = "title text",
+    store: Path | None = None,
+    show_progress: bool = False,
 ) -> Collection:
     """Read a BEIR folder.
 
@@ -52,6 +56,9 @@ def read_beir(
         lang: Language of the lines that do not name theirs.
         split: Which file of ``qrels/``.
         passage_text: ``title text`` or ``text``; recorded in the options.
+        store: Keep the passages in this folder, by language, instead of in memory; it is used again
+            if it was made from the same file.
+        show_progress: Show the progress of storing.
 
     Raises:
         ConfigError: If ``passage_text`` is unknown.
@@ -65,12 +72,20 @@ def read_beir(
     queries = {query.query_id: query for query in _read_queries(queries_path, lang)}
     judgments = list(_read_judgments(qrels_path, queries))
     judged = {qrel.query_id for qrel in judgments}
+    sources = hash_files((corpus_path, queries_path, qrels_path), folder)
+    read = functools.partial(_read_corpus, corpus_path, lang, passage_text)
+    if store is None:
+        passages: Sequence[Passage] = list(read())
+    else:
+        corpus = corpus_path.relative_to(folder).as_posix()
+        key = {corpus: sources[corpus], "passage_text": passage_text, "lang": lang or ""}
+        passages = store_passages(store, key, read, name=name, show_progress=show_progress)
     return Collection(
         name=name,
         queries=[query for query in queries.values() if query.query_id in judged],
-        passages=list(_read_corpus(corpus_path, lang, passage_text)),
+        passages=passages,
         qrels=judgments,
-        sources=hash_files((corpus_path, queries_path, qrels_path), folder),
+        sources=sources,
         options={"passage_text": passage_text, "split": split},
     )
 

@@ -72,6 +72,7 @@ def load_benchmark(
     split: str | None = None,
     passage_text: str = "title text",
     lang: str | None = None,
+    store: Path | None = None,
 ) -> Collection:
     """Load a benchmark.
 
@@ -84,6 +85,8 @@ def load_benchmark(
         split: Split of topics and judgments; default the benchmark's own.
         passage_text: MIRACL and BEIR layouts: ``title text`` or ``text``.
         lang: BEIR layout: language of the lines that do not name theirs.
+        store: MIRACL and BEIR layouts: folder that keeps the passages instead of memory; those that
+            are there from an earlier call are used again.
 
     Raises:
         ConfigError: If the benchmark or an option is unknown.
@@ -93,7 +96,7 @@ def load_benchmark(
     name, langs = parse_benchmark(spec)
     check_candidates(candidates)
     check_passage_text(passage_text)
-    options = LoadOptions(langs, data_dir, candidates, split, passage_text, lang)
+    options = LoadOptions(langs, data_dir, candidates, split, passage_text, lang, store)
     if data_dir is not None and not data_dir.is_dir():
         raise DataError(f"{data_dir}: no such folder; --data names the folder with {name}'s files")
     match name:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from isoglot.data.corpus import StoredPassages, count_passages, find_missing_ids
 from isoglot.errors import DataError
 from isoglot.records import Passage, Qrel, Query
 
@@ -31,6 +32,7 @@ class Collection:
     name: str
     queries: Sequence[Query]
     passages: Sequence[Passage]
+    """In memory, or `StoredPassages`, which are checked when they are written."""
     qrels: Sequence[Qrel]
     sources: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of every file the collection was read from, by file name."""
@@ -50,7 +52,7 @@ class Collection:
     @property
     def passage_langs(self) -> tuple[str, ...]:
         """Languages of the passages, sorted."""
-        return tuple(sorted({passage.lang for passage in self.passages}))
+        return tuple(sorted(count_passages(self.passages)))
 
     def restrict(self, langs: Iterable[str]) -> Collection:
         """Return the part whose queries and passages are in the given languages.
@@ -64,13 +66,17 @@ class Collection:
             raise DataError(
                 f"{self.name}: no texts in {', '.join(missing)}; it has {', '.join(sorted(here))}"
             )
-        passages = [passage for passage in self.passages if passage.lang in wanted]
-        doc_ids = {passage.doc_id for passage in passages}
+        passages: Sequence[Passage]
+        if isinstance(self.passages, StoredPassages):
+            passages = self.passages.restrict(wanted)
+        else:
+            passages = [passage for passage in self.passages if passage.lang in wanted]
+        elsewhere = find_missing_ids(passages, (qrel.doc_id for qrel in self.qrels))
         return replace(
             self,
             queries=[query for query in self.queries if query.lang in wanted],
             passages=passages,
-            qrels=[q for q in self.qrels if q.query_lang in wanted and q.doc_id in doc_ids],
+            qrels=[q for q in self.qrels if q.query_lang in wanted and q.doc_id not in elsewhere],
         )
 
     def _check_queries(self) -> None:
@@ -85,6 +91,8 @@ class Collection:
     def _check_passages(self) -> None:
         if not self.passages:
             raise DataError(f"{self.name}: no passages")
+        if isinstance(self.passages, StoredPassages):
+            return
         counts = Counter(passage.doc_id for passage in self.passages)
         _refuse_repeats(self.name, "passage", (i for i, n in counts.items() if n > 1))
         if BLANK_PASSAGES not in self.options:
@@ -93,14 +101,14 @@ class Collection:
 
     def _check_qrels(self) -> None:
         queries = {(query.lang, query.query_id) for query in self.queries}
-        doc_ids = {passage.doc_id for passage in self.passages}
+        missing = find_missing_ids(self.passages, (qrel.doc_id for qrel in self.qrels))
         for qrel in self.qrels:
             if (qrel.query_lang, qrel.query_id) not in queries:
                 raise DataError(
                     f"{self.name}: a judgment names query {qrel.query_id!r} ({qrel.query_lang}), "
                     "which is not among the queries"
                 )
-            if qrel.doc_id not in doc_ids:
+            if qrel.doc_id in missing:
                 raise DataError(
                     f"{self.name}: query {qrel.query_id!r} ({qrel.query_lang}) has a judgment for "
                     f"passage {qrel.doc_id!r}, which is not in the corpus"

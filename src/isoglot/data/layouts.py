@@ -50,6 +50,8 @@ class LoadOptions:
     """MIRACL and BEIR: what a passage's text is, one of ``miracl.PASSAGE_TEXTS``."""
     default_lang: str | None = None
     """BEIR: language of the lines that do not name theirs."""
+    store: Path | None = None
+    """MIRACL and BEIR: folder that keeps the passages instead of memory."""
 
 
 def load_layout(path: Path, options: LoadOptions) -> Collection:
@@ -73,6 +75,8 @@ def load_layout(path: Path, options: LoadOptions) -> Collection:
                 split=options.split or "dev",
                 any_split=options.split is None,
                 passage_text=options.passage_text,
+                store=options.store,
+                show_progress=options.store is not None,
             )
         case "beir":
             collection = read_beir(
@@ -81,6 +85,8 @@ def load_layout(path: Path, options: LoadOptions) -> Collection:
                 lang=options.default_lang,
                 split=options.split or "test",
                 passage_text=options.passage_text,
+                store=options.store,
+                show_progress=options.store is not None,
             )
         case "groups":
             groups = read_groups(path, split=options.split)

@@ -8,17 +8,21 @@ Two folder layouts are known, both plain or gzip:
   and ``miracl-corpus-v1.0-LANG/docs-*.jsonl.gz``, side by side or in ``miracl/`` and
   ``miracl-corpus/``
 
-Passage ids repeat over languages there, so a doc id here is ``LANG:docid``.
+Passage ids repeat over languages there, so a doc id here is ``LANG:docid``. The larger corpora do
+not fit in memory: with ``store`` they pass through it, language by language, to a folder of their
+own.
 """
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from isoglot.data.collection import Collection
+from isoglot.data.corpus import StoredPassages, find_missing_ids, store_passages
 from isoglot.data.files import (
     ask_id,
     check_text,
@@ -60,6 +64,8 @@ def read_miracl(
     split: str = "dev",
     any_split: bool = False,
     passage_text: str = "title text",
+    store: Path | None = None,
+    show_progress: bool = False,
 ) -> Collection:
     """Read all or some languages of a MIRACL folder.
 
@@ -73,6 +79,9 @@ def read_miracl(
         any_split: Take, for a language without ``split``, the split that it has; the options of
             the collection say which was taken for each language.
         passage_text: One of `PASSAGE_TEXTS`; recorded in the options.
+        store: Keep the passages in this folder, a subfolder per language, instead of in memory. A
+            language that is there, made from the same files, is not read again.
+        show_progress: Show the progress of storing.
 
     Raises:
         ConfigError: If ``passage_text`` is unknown.
@@ -88,24 +97,32 @@ def read_miracl(
         missing="files for language {lang!r}",
     )
     queries: list[Query] = []
-    passages: list[Passage] = []
+    corpora: list[Sequence[Passage]] = []
     qrels: list[Qrel] = []
-    paths: list[Path] = []
+    sources: dict[str, str] = {}
     splits: dict[str, str] = {}
     for lang, files in found.items():
         splits[lang] = _choose_split(folder, lang, files, split, any_split)
         topics_path, qrels_path = files.topics[splits[lang]], files.qrels[splits[lang]]
-        paths += [*files.corpus, topics_path, qrels_path]
-        corpus = list(_read_corpus(files.corpus, lang, passage_text))
-        passages += corpus
+        hashes = hash_files(files.corpus, folder)
+        sources |= hashes | hash_files((topics_path, qrels_path), folder)
+        read = functools.partial(_read_corpus, files.corpus, lang, passage_text)
+        if store is None:
+            corpora.append(list(read()))
+        else:
+            key = {**hashes, "passage_text": passage_text}
+            what = f"{name}, {lang}"
+            corpora.append(
+                store_passages(store / lang, key, read, name=what, show_progress=show_progress)
+            )
         queries += read_topics(topics_path, lang)
-        qrels += _read_judgments(qrels_path, lang, {passage.doc_id for passage in corpus})
+        qrels += _read_judgments(qrels_path, lang, corpora[-1])
     return Collection(
         name=name,
         queries=queries,
-        passages=passages,
+        passages=_join(corpora),
         qrels=qrels,
-        sources=hash_files(paths, folder),
+        sources=sources,
         options={
             "passage_text": passage_text,
             "splits": " ".join(f"{lang}={taken}" for lang, taken in splits.items()),
@@ -215,9 +232,17 @@ def _read_corpus(paths: Iterable[Path], lang: str, passage_text: str) -> Iterato
             yield Passage(f"{lang}:{ask_id(row, 'docid', where)}", lang, text)
 
 
-def _read_judgments(path: Path, lang: str, doc_ids: set[str]) -> list[Qrel]:
+def _join(corpora: Sequence[Sequence[Passage]]) -> Sequence[Passage]:
+    stored = [corpus for corpus in corpora if isinstance(corpus, StoredPassages)]
+    if len(stored) == len(corpora):
+        return StoredPassages.join(stored)
+    return [passage for corpus in corpora for passage in corpus]
+
+
+def _read_judgments(path: Path, lang: str, corpus: Sequence[Passage]) -> list[Qrel]:
     qrels = [qrel._replace(doc_id=f"{lang}:{qrel.doc_id}") for qrel in read_qrels(path, lang)]
-    if absent := [qrel for qrel in qrels if qrel.doc_id not in doc_ids]:
+    missing = find_missing_ids(corpus, (qrel.doc_id for qrel in qrels))
+    if absent := [qrel for qrel in qrels if qrel.doc_id in missing]:
         raise DataError(
             f"{path}: query {absent[0].query_id!r} has a judgment for passage "
             f"{absent[0].doc_id.removeprefix(f'{lang}:')!r}, which is not in the corpus "

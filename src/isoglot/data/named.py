@@ -111,6 +111,8 @@ def load_miracl(options: LoadOptions) -> Collection:
         langs=wanted,
         split=options.split or "dev",
         passage_text=options.passage_text,
+        store=options.store,
+        show_progress=options.store is not None,
     )
     check_miracl_counts(collection)
     return collection
@@ -138,6 +140,8 @@ def load_miracl_mini(options: LoadOptions) -> Collection:
         split=options.split or "train",
         any_split=options.split is None,
         passage_text=options.passage_text,
+        store=options.store,
+        show_progress=options.store is not None,
     )
 
 

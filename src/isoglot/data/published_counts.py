@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from isoglot.data.collection import Collection
+from isoglot.data.corpus import count_passages
 from isoglot.data.miracl import split_of
 from isoglot.errors import DataError
 
@@ -112,10 +113,10 @@ def check_miracl_counts(collection: Collection) -> None:
 
 def _count(collection: Collection) -> dict[str, Counts]:
     queries = Counter(query.lang for query in collection.queries)
-    passages = Counter(passage.lang for passage in collection.passages)
+    passages = count_passages(collection.passages)
     judgments = Counter(qrel.query_lang for qrel in collection.qrels)
     return {
-        lang: Counts(queries[lang], passages[lang], judgments[lang])
+        lang: Counts(queries[lang], passages.get(lang, 0), judgments[lang])
         for lang in sorted({*queries, *passages})
     }
 

@@ -1,0 +1,379 @@
+"""Embeddings on disk: shards with a manifest, written one by one and resumed at the first missing.
+
+    manifest.json                 what made the vectors; rows and SHA-256 of every shard
+    passages/LANG-00000.npy       (rows, dim) vectors, to be memory-mapped
+    passages/LANG-00000.ids.txt   one doc id a line
+    queries/LANG-00000.npy, queries/LANG-00000.ids.txt
+
+Every file is written under a temporary name and renamed, vectors and ids before the manifest, so a
+killed process loses at most the shard it was at. No times and no machine are in these files: a run
+that was resumed leaves the same bytes as one that was not. Encoding is in ``stream``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoglot.artifacts import atomic_write, file_sha256, read_json, write_json
+from isoglot.errors import ArtifactError, DataError
+
+__all__ = [
+    "MANIFEST",
+    "EmbeddingShards",
+    "Kind",
+    "Origin",
+    "Shard",
+    "ShardWriter",
+    "hash_inputs",
+    "open_shards",
+]
+
+MANIFEST = "manifest.json"
+_FORMAT = "isoglot embeddings 1"
+
+Kind = Literal["queries", "passages"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made the vectors of a folder; one for all its shards."""
+
+    model: str
+    """Name of the encoder, for people."""
+    identity: str
+    """SHA-256 over the encoder's weights and settings."""
+    dim: int
+    dtype: str
+    """``float32`` or ``float16``."""
+    similarity: str
+    """``cosine`` or ``dot``."""
+    query_prompt: str
+    passage_prompt: str
+    shard_size: int
+    """Rows of every shard but the last of a language."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of vectors and the file of their ids."""
+
+    file: str
+    """Of the vectors, relative to the folder; that of the ids ends in ``.ids.txt``."""
+    rows: int
+    bytes: int
+    sha256: str
+    ids_bytes: int
+    ids_sha256: str
+    inputs: str
+    """SHA-256 over the ids and texts that were encoded."""
+
+    @property
+    def ids_file(self) -> str:
+        """File of the ids, relative to the folder."""
+        return self.file.removesuffix(".npy") + ".ids.txt"
+
+
+@dataclass
+class _Language:
+    """The shards of one language, and whether they are all."""
+
+    complete: bool
+    shards: list[Shard]
+
+
+_Contents = dict[Kind, dict[str, _Language]]
+
+
+@dataclass(frozen=True)
+class EmbeddingShards:
+    """The shards of a folder, opened for reading. Languages are sorted, rows in encoding order."""
+
+    folder: Path
+    origin: Origin
+    shards: Mapping[Kind, Mapping[str, Sequence[Shard]]]
+    """By kind and language."""
+
+    @property
+    def passage_langs(self) -> tuple[str, ...]:
+        """Languages with passages, sorted."""
+        return tuple(self.shards["passages"])
+
+    @cached_property
+    def passages(self) -> tuple[NDArray[Any], ...]:
+        """Memory-mapped (rows, dim) arrays of all languages, one per shard."""
+        return tuple(self.vectors("passages"))
+
+    @cached_property
+    def queries(self) -> tuple[NDArray[Any], ...]:
+        """Memory-mapped (rows, dim) arrays of all languages, one per shard."""
+        return tuple(self.vectors("queries"))
+
+    def vectors(self, kind: Kind, langs: Iterable[str] | None = None) -> Iterator[NDArray[Any]]:
+        """Yield the memory-mapped arrays of some languages, default all."""
+        for _, shard in self._select(kind, langs):
+            path = self.folder / shard.file
+            try:
+                vectors: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+            except (OSError, ValueError) as error:
+                raise ArtifactError(f"{path}: cannot be read as .npy ({error})") from error
+            if vectors.shape != (shard.rows, self.origin.dim):
+                raise ArtifactError(
+                    f"{path}: an array of shape {vectors.shape}, the manifest says "
+                    f"({shard.rows}, {self.origin.dim}); encode again"
+                )
+            yield vectors
+
+    def ids(
+        self, kind: Kind, langs: Iterable[str] | None = None
+    ) -> Iterator[tuple[str, list[str]]]:
+        """Yield (language, ids) of the shards of some languages, default all."""
+        for lang, shard in self._select(kind, langs):
+            text = (self.folder / shard.ids_file).read_bytes().decode()
+            yield lang, text.removesuffix("\n").split("\n")
+
+    def _select(self, kind: Kind, langs: Iterable[str] | None) -> Iterator[tuple[str, Shard]]:
+        wanted = set(self.shards[kind] if langs is None else langs)
+        for lang, shards in self.shards[kind].items():
+            if lang in wanted:
+                for shard in shards:
+                    yield lang, shard
+
+
+def open_shards(folder: Path, *, verify: bool = False) -> EmbeddingShards:
+    """Open a folder of embedding shards.
+
+    Args:
+        folder: Written by ``isoglot.encoding.stream``.
+        verify: Read every file and compare its SHA-256; sizes are always compared.
+
+    Raises:
+        ArtifactError: If there is no manifest, a language is unfinished, or a file is missing or
+            damaged.
+    """
+    origin, contents = _read_manifest(folder)
+    for kind, langs in contents.items():
+        for lang, found in langs.items():
+            if not found.complete:
+                raise ArtifactError(
+                    f"{folder}: the {kind} in {lang!r} are unfinished ({len(found.shards)} shards "
+                    "so far); run the same command again, it continues there"
+                )
+            for shard in found.shards:
+                if damage := _damage(folder, shard, verify):
+                    raise ArtifactError(
+                        f"{folder / shard.file}: {damage}; run the same command again, it encodes "
+                        "this shard anew"
+                    )
+    return EmbeddingShards(
+        folder,
+        origin,
+        {
+            kind: {lang: tuple(found.shards) for lang, found in sorted(langs.items())}
+            for kind, langs in contents.items()
+        },
+    )
+
+
+class ShardWriter:
+    """Adds shards to a folder, new or begun before."""
+
+    def __init__(self, folder: Path, origin: Origin, *, verify: bool = False) -> None:
+        """Open or begin a folder.
+
+        Args:
+            folder: Holds embeddings of the same origin, or nothing of ours.
+            origin: What makes the vectors.
+            verify: Whether ``state`` compares hashes of shards that are there, or only sizes.
+
+        Raises:
+            ArtifactError: If the folder holds embeddings of another origin.
+        """
+        self.shard_size = origin.shard_size
+        self._folder = folder
+        self._origin = origin
+        self._verify = verify
+        self._contents: _Contents = {"queries": {}, "passages": {}}
+        if (folder / MANIFEST).is_file():
+            found, self._contents = _read_manifest(folder)
+            _refuse_other_origin(folder, found, origin)
+        for leftover in folder.glob("*/.*.npy.*"):  # of a process that was killed
+            leftover.unlink(missing_ok=True)
+
+    def state(self, kind: Kind, lang: str, number: int, inputs: str) -> str:
+        """Say of a shard: ``"present"``, ``"absent"``, or why it must be made again.
+
+        Queries may be others than before, for topics change with split and translations and are
+        soon encoded; passages may not.
+
+        Args:
+            kind: ``"queries"`` or ``"passages"``.
+            lang: Language.
+            number: Place among the language's shards.
+            inputs: `hash_inputs` of the ids and texts.
+
+        Raises:
+            ArtifactError: If it was made from other passages.
+        """
+        shards = self._language(kind, lang).shards
+        if number >= len(shards):
+            return "absent"
+        if shards[number].inputs != inputs:
+            file = self._folder / shards[number].file
+            if kind == "queries":
+                return f"{file.name} holds other queries"
+            raise ArtifactError(
+                f"{file}: made from other passages than those given now; choose another folder, or "
+                "delete this one"
+            )
+        return _damage(self._folder, shards[number], self._verify) or "present"
+
+    def write(
+        self,
+        kind: Kind,
+        lang: str,
+        number: int,
+        ids: Sequence[str],
+        vectors: NDArray[Any],
+        inputs: str,
+    ) -> None:
+        """Write a shard and enter it in the manifest.
+
+        Args:
+            kind: ``"queries"`` or ``"passages"``.
+            lang: Language.
+            number: Place among the language's shards; those before it are there.
+            ids: One per row, without line breaks.
+            vectors: (rows, dim).
+            inputs: `hash_inputs` of the ids and texts.
+
+        Raises:
+            DataError: If an id has a line break.
+            ArtifactError: If the folder cannot be written.
+        """
+        content = _id_lines(ids)
+        file = f"{kind}/{lang}-{number:05d}.npy"
+        path = self._folder / file
+        with atomic_write(path, "wb") as target:
+            np.lib.format.write_array(target, vectors, allow_pickle=False)
+        ids_path = path.with_suffix(".ids.txt")
+        with atomic_write(ids_path, "wb") as target:
+            target.write(content)
+        shard = Shard(
+            file=file,
+            rows=len(ids),
+            bytes=path.stat().st_size,
+            sha256=file_sha256(path),
+            ids_bytes=len(content),
+            ids_sha256=hashlib.sha256(content).hexdigest(),
+            inputs=inputs,
+        )
+        self._language(kind, lang).shards[number : number + 1] = [shard]
+        self._save()
+
+    def finish(self, kind: Kind, lang: str, shards: int) -> None:
+        """Say that a language has this many shards and no more.
+
+        Raises:
+            ArtifactError: If the folder holds more of them, and they are of passages.
+        """
+        found = self._language(kind, lang)
+        if len(found.shards) > shards and kind == "passages":
+            raise ArtifactError(
+                f"{self._folder}: holds {len(found.shards)} shards of passages in {lang!r}, those "
+                f"given now make {shards}; choose another folder, or delete this one"
+            )
+        if found.complete and len(found.shards) == shards:
+            return
+        surplus = found.shards[shards:]
+        del found.shards[shards:]
+        found.complete = True
+        self._save()
+        for shard in surplus:
+            (self._folder / shard.file).unlink(missing_ok=True)
+            (self._folder / shard.ids_file).unlink(missing_ok=True)
+
+    def _language(self, kind: Kind, lang: str) -> _Language:
+        return self._contents[kind].setdefault(lang, _Language(False, []))
+
+    def _save(self) -> None:
+        contents = {
+            kind: {lang: asdict(found) for lang, found in sorted(langs.items())}
+            for kind, langs in self._contents.items()
+        }
+        origin = asdict(self._origin)
+        write_json(self._folder / MANIFEST, {"format": _FORMAT, "origin": origin, **contents})
+
+
+def hash_inputs(ids: Sequence[str], texts: Sequence[str]) -> str:
+    """Return the SHA-256 over ids and texts in their order."""
+    digest = hashlib.sha256()
+    for name, text in zip(ids, texts, strict=True):
+        # Lengths first, so that no two lists of ids and texts give the same bytes.
+        digest.update(f"{len(name)} {len(text)} {name}{text}".encode())
+    return digest.hexdigest()
+
+
+def _id_lines(ids: Sequence[str]) -> bytes:
+    for name in ids:
+        if "\n" in name:
+            raise DataError(f"id {name!r} has a line break; rename it, for example with '_'")
+    return "".join(f"{name}\n" for name in ids).encode()
+
+
+def _read_manifest(folder: Path) -> tuple[Origin, _Contents]:
+    path = folder / MANIFEST
+    record = read_json(path)
+    try:
+        if record["format"] != _FORMAT:
+            raise ArtifactError(
+                f"{path}: format {record['format']!r}; this version reads {_FORMAT!r}"
+            )
+        kinds: tuple[Kind, ...] = ("queries", "passages")
+        contents: _Contents = {
+            kind: {
+                lang: _Language(found["complete"], [Shard(**shard) for shard in found["shards"]])
+                for lang, found in record[kind].items()
+            }
+            for kind in kinds
+        }
+        return Origin(**record["origin"]), contents
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{path}: is no manifest of embeddings ({error})") from error
+
+
+def _refuse_other_origin(folder: Path, found: Origin, wanted: Origin) -> None:
+    """Refuse to mix vectors; only the model's name may differ, for it says nothing of them."""
+    for field in fields(Origin):
+        here, now = getattr(found, field.name), getattr(wanted, field.name)
+        if field.name == "identity":
+            here, now = f"{found.model} ({here[:12]})", f"{wanted.model} ({now[:12]})"
+        if field.name != "model" and getattr(found, field.name) != getattr(wanted, field.name):
+            what = "model" if field.name == "identity" else field.name
+            raise ArtifactError(
+                f"{folder}: holds embeddings of {what} {here!r}, not {now!r}; choose another "
+                "folder, or delete this one"
+            )
+
+
+def _damage(folder: Path, shard: Shard, verify: bool) -> str | None:
+    """Say what is wrong with the files of a shard, or None."""
+    for file, size, sha256 in (
+        (shard.file, shard.bytes, shard.sha256),
+        (shard.ids_file, shard.ids_bytes, shard.ids_sha256),
+    ):
+        path = folder / file
+        if not path.is_file():
+            return f"{path.name} is missing"
+        if path.stat().st_size != size:
+            return f"{path.name} has {path.stat().st_size} bytes, the manifest says {size}"
+        if verify and file_sha256(path) != sha256:
+            return f"{path.name} has another SHA-256 than the manifest says"
+    return None
