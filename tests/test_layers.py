@@ -24,10 +24,12 @@ LAYERS = [
     {"models"},
     {"training"},
     {"encoding"},
+    {"lexical"},
     {"evaluation"},
     {"bias"},
     {"reporting"},
     {"pipeline"},
+    {"integrations"},
     {"experiment"},
     {"demo"},
     {"cli"},
@@ -36,7 +38,7 @@ LAYERS = [
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # Neighbours in the list that must not know each other all the same.
 FORBIDDEN = {("evaluation", "training"), ("evaluation", "models"), ("evaluation", "encoding")}
-TORCH_FREE = ("data", "batches", "config", "evaluation", "bias", "reporting")
+TORCH_FREE = ("data", "batches", "config", "lexical", "evaluation", "bias", "reporting")
 
 MODULES = sorted(SOURCE.rglob("*.py"))
 
@@ -97,12 +99,16 @@ def test_the_torch_free_parts_load_no_torch():
 
 
 def functions(path: Path) -> Iterator[tuple[str, int]]:
-    """Yield (name, code lines without docstring) of every function."""
+    """Yield (name, code lines without docstring) of every function.
+
+    The signature of a command is the table of its options and does not count.
+    """
+    module = name_of(path)
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[1 if ast.get_docstring(node) and len(node.body) > 1 else 0]
-            signature = node.body[0].lineno - node.lineno
-            yield f"{path.name}:{node.name}", node.end_lineno - first.lineno + 1 + signature
+            signature = 0 if part_of(module) == "cli" else node.body[0].lineno - node.lineno
+            yield f"{module}:{node.name}", node.end_lineno - first.lineno + 1 + signature
 
 
 def test_functions_and_files_keep_their_budget():

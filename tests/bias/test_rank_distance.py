@@ -1,82 +1,41 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from isoglot.bias import summarize
+from isoglot.bias.rank_distance import rank_distances
+from isoglot.bias.values import QueryValues
 from isoglot.data.collection import Collection
 from isoglot.evaluation import evaluate
 from isoglot.records import Passage, Qrel, Query
-from tests.reference.double_loop_bias import bias_by_definition
-from tests.reference.full_sort import ranked_doc_ids
-from tests.reference.random_collections import exact_embeddings, exact_scores, random_collection
-
-
-def two_language_evaluation(scores_de, scores_en):
-    """One question in de and en with the answers d1 and e1, among five passages.
-
-    The scores are those of d1, d2, d3, e1, e2: with dot products of unit vectors they are simply
-    the entries of the query vectors.
-    """
-    passages = [Passage(doc_id, "de", ".") for doc_id in ("d1", "d2", "d3")]
-    passages += [Passage(doc_id, "en", ".") for doc_id in ("e1", "e2")]
-    collection = Collection(
-        "two",
-        [Query("q", "de", "?"), Query("q", "en", "?")],
-        passages,
-        [Qrel("q", lang, doc_id, 1) for lang in ("de", "en") for doc_id in ("d1", "e1")],
-    )
-    queries = np.array([scores_de, scores_en], dtype=np.float32)
-    return evaluate(collection, queries, np.eye(5, dtype=np.float32), similarity="dot")
+from tests.bias.cases import random_case, worked_example
+from tests.reference.double_loop_bias import bias_by_definition, means
 
 
 def test_worked_example():
-    # German query: d1 d2 d3 e1 e2, answers at ranks 1 and 4, distance 3.
-    # English query: e2 e1 d1 d2 d3, answers at ranks 2 and 3, distance 1.
-    bias = summarize(two_language_evaluation([9, 8, 7, 6, 5], [7, 6, 5, 8, 9]))
-    assert bias["rank_distance_by_query_lang"] == {"de": 3, "en": 1}
-    assert bias["rank_distance"] == 2
-    # Two answers are at least one rank apart: R - 1 = 1.
-    assert bias["rank_distance_floor"] == 1
-    # 100 (distance - 1) / (5 - 2): 200/3 for the German query and 0 for the English one.
-    assert bias["rank_distance_normalized"] == pytest.approx((200 / 3 + 0) / 2)
-    # Both queries find the answer in their own language first.
-    assert bias["same_language_share"] == 1
-
-
-def test_half_of_the_queries_find_the_other_language_first():
-    # German query: e1 before d1. English query: e1 before d1.
-    bias = summarize(two_language_evaluation([1, 2, 3, 9, 8], [1, 2, 3, 9, 8]))
-    assert bias["same_language_share"] == 0.5
-    # Ranks 1 and 5 of 5: the distance is as large as it can be.
-    assert bias["rank_distance_normalized"] == 100
+    found = rank_distances(worked_example().ranks)
+    # German questions: answers at 1 and 3, 1 and 4. English ones: at 1 and 2, twice.
+    assert found.query_langs.tolist() == ["de", "de", "en", "en"]
+    assert found.distances.tolist() == [2, 3, 1, 1]
+    # Two answers are at least one rank apart, R - 1, and at most the pool's 6 passages less one.
+    assert found.floors.tolist() == [1, 1, 1, 1]
+    assert found.ceilings.tolist() == [5, 5, 5, 5]
+    # 100 (distance - 1) / (6 - 2)
+    assert found.normalized.tolist() == [25, 50, 0, 0]
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_equals_the_definition(seed):
-    rng = np.random.default_rng(seed)
-    collection = random_collection(rng, passages=15)
-    queries = exact_embeddings(rng, len(collection.queries), "dot")
-    passages = exact_embeddings(rng, 15, "dot")
-    scores = exact_scores(queries, passages, "dot")
-    rankings = [ranked_doc_ids(collection, row, "*") for row in scores]
-    found = summarize(evaluate(collection, queries, passages, similarity="dot"))
-    expected = bias_by_definition(collection, rankings)
-    by_lang = expected.pop("rank_distance_by_query_lang")
-    assert found.pop("rank_distance_by_query_lang") == pytest.approx(by_lang)
-    assert found == pytest.approx(expected)
-
-
-def test_nothing_to_say_about_one_language():
-    rng = np.random.default_rng(0)
-    collection = random_collection(rng, langs=("en",))
-    queries = exact_embeddings(rng, len(collection.queries), "dot")
-    bias = summarize(evaluate(collection, queries, exact_embeddings(rng, 12, "dot")))
-    assert bias == {
-        "rank_distance": None,
-        "rank_distance_by_query_lang": {},
-        "rank_distance_floor": None,
-        "rank_distance_normalized": None,
-        "same_language_share": None,
-    }
+    evaluation, rankings = random_case(seed, passages=15)
+    expected = bias_by_definition(evaluation.collection, rankings)
+    found = rank_distances(evaluation.ranks)
+    for figure, values in (
+        ("rank_distance", found.distances),
+        ("rank_distance_floor", found.floors),
+        ("rank_distance_normalized", found.normalized),
+    ):
+        by_lang = QueryValues(found.query_langs, values).by_lang
+        assert by_lang == pytest.approx(means(expected.get(figure, {})))
 
 
 def test_a_pool_of_relevant_passages_only_is_at_its_floor():
@@ -86,6 +45,16 @@ def test_a_pool_of_relevant_passages_only_is_at_its_floor():
         [Passage("d", "de", "."), Passage("e", "en", ".")],
         [Qrel("q", "de", "d", 1), Qrel("q", "de", "e", 1)],
     )
-    bias = summarize(evaluate(collection, np.ones((1, 2)), np.ones((2, 2))))
-    assert bias["rank_distance"] == bias["rank_distance_floor"] == 1
-    assert bias["rank_distance_normalized"] == 0
+    found = rank_distances(evaluate(collection, np.ones((1, 2)), np.ones((2, 2))).ranks)
+    assert found.distances.tolist() == found.floors.tolist() == [1]
+    assert found.normalized.tolist() == [0]
+
+
+def test_a_passage_beyond_the_depth_of_a_run_leaves_no_query():
+    ranks = worked_example().ranks
+    ranked = np.array([True] * 7 + [False])
+    assert rank_distances(replace(ranks, ranked=ranked)).distances.size == 0
+
+
+def test_the_pool_of_one_language_leaves_no_query():
+    assert rank_distances(worked_example().ranks.restrict(["en"])).distances.size == 0

@@ -12,7 +12,6 @@ import yaml
 
 from isoglot import __version__
 from isoglot.artifacts import is_complete
-from isoglot.cli.app import run
 from tests.data.builders import write_jsonl
 from tests.training.runs import train_config, write_training_groups
 
@@ -40,32 +39,6 @@ def config_file(checkpoints, groups, tmp_path):
         return str(path)
 
     return write
-
-
-@pytest.fixture
-def call(capsys):
-    """Run a command line; return exit code, stdout and stderr."""
-
-    def run_line(*arguments):
-        code = run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run_line
-
-
-@pytest.fixture
-def refused(call):
-    """Run a command line that must fail with one line on stderr; return the line."""
-
-    def run_line(*arguments):
-        code, out, err = call(*arguments)
-        assert (code, out) == (2, "")
-        assert err.startswith("isoglot: ")
-        assert err.count("\n") == 1 and err.endswith("\n")
-        return err.strip()
-
-    return run_line
 
 
 def process(*arguments, code="from isoglot.__main__ import main; main()"):
@@ -319,6 +292,7 @@ def test_evaluate_writes_what_scripts_rely_on(call, checkpoints, groups, tmp_pat
     assert code == 0
     assert f"results: {out}" in shown
     names = {"metrics.json", "settings.parquet", "per_query.parquet", "provenance.json"}
+    names |= {"ranks.parquet", "examples.jsonl"}
     assert {path.name for path in out.iterdir()} == {
         *names,
         *("config.yaml", "runs", "qrels", "COMPLETE"),

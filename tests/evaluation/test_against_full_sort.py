@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from isoglot.evaluation import evaluate
-from isoglot.evaluation.counts import _score_rows
+from isoglot.data.collection import Collection
+from isoglot.evaluation import counts, evaluate, evaluate_scorer
+from isoglot.records import Passage, Qrel, Query
 from tests.reference.full_sort import ranked_doc_ids, ranked_gains
 from tests.reference.random_collections import exact_embeddings, exact_scores, random_collection
 from tests.reference.slow_measures import measure
@@ -80,17 +81,71 @@ def test_the_ranking_is_the_head_of_the_full_sort(seed, depth):
         assert ranking.scores[row].tolist() == scores[row][ranking.passages[row]].tolist()
 
 
-def test_blocks_of_scores_respect_the_budget_and_change_nothing():
-    rng = np.random.default_rng(0)
-    queries = rng.standard_normal((7, 4), dtype=np.float32)
-    passages = rng.standard_normal((300_000, 4), dtype=np.float32)
-    passages[1] = passages[0]
-    small = {query: scores.copy() for query, scores in _score_rows(queries, passages, 1)}
-    large = {query: scores.copy() for query, scores in _score_rows(queries, passages, 1000)}
-    assert list(small) == list(large) == list(range(7))
-    for query in small:
-        np.testing.assert_allclose(small[query], large[query], rtol=1e-5, atol=1e-5)
-        assert small[query][0] == small[query][1]
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Let a few passages be many blocks, and a few queries many tiles."""
+    monkeypatch.setattr(counts, "_BLOCK_PASSAGES", 5)
+    monkeypatch.setattr(counts, "_TILE_QUERIES", 2)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
+def test_blocks_change_no_value_and_no_ranking(seed, similarity):
+    collection, queries, passages = random_case(seed, similarity, passages=60)
+    segments = [passages[:7], passages[7:7], passages[7:41], passages[41:]]
+    result = evaluate(
+        collection, queries, segments, similarity=similarity, measures=MEASURES, run_depth=9
+    )
+    scores = exact_scores(queries, passages, similarity)
+    expected = by_definition(collection, scores)
+    assert as_dict(result.per_query) == pytest.approx(expected, abs=1e-12)
+    for row in range(len(queries)):
+        found = [collection.passages[i].doc_id for i in result.ranking.passages[row]]
+        assert found == ranked_doc_ids(collection, scores[row], "*")[:9]
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("seed", range(5))
+def test_twins_in_different_blocks_tie_whatever_the_matrix_product_rounds(seed):
+    rng = np.random.default_rng(seed)
+    collection = random_collection(rng, passages=200)
+    different = rng.standard_normal((10, 37), dtype=np.float32)
+    twin_of = rng.integers(0, 10, 200)
+    queries = rng.standard_normal((len(collection.queries), 37), dtype=np.float32)
+    result = evaluate(
+        collection, queries, different[twin_of], similarity="dot", measures=MEASURES, run_depth=50
+    )
+    scores = (queries.astype(np.float64) @ different.T.astype(np.float64))[:, twin_of]
+    expected = by_definition(collection, scores)
+    assert as_dict(result.per_query) == pytest.approx(expected, abs=1e-12)
+    for row in range(len(queries)):
+        found = [collection.passages[i].doc_id for i in result.ranking.passages[row]]
+        assert found == ranked_doc_ids(collection, scores[row], "*")[:50]
+
+
+def test_the_budget_bounds_the_scores_held_at_a_time():
+    sizes = []
+
+    class Block:
+        def scores(self, queries, out):
+            sizes.append(out.base.nbytes)
+            out[:] = 0
+
+    class Scorer:
+        size = 10_000
+
+        def block(self, rows):
+            return Block()
+
+        def twins(self):
+            return np.zeros(0, dtype=np.intp)
+
+    passages = [Passage(f"d{i}", "en", ".") for i in range(10_000)]
+    queries = [Query(f"q{i}", "en", "?") for i in range(300)]
+    collection = Collection("large", queries, passages, [Qrel("q0", "en", "d0", 1)])
+    evaluate_scorer(collection, Scorer(), similarity="zero", memory_mb=1)
+    assert max(sizes) <= 2**20
 
 
 def test_copies_of_a_vector_tie_whatever_the_matrix_product_rounds():

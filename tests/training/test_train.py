@@ -19,7 +19,7 @@ from isoglot.config.schema import TrainConfig
 from isoglot.data.groups import write_groups
 from isoglot.errors import ArtifactError, ConfigError, DataError, ModelError
 from isoglot.models.static import WeightedStaticEmbedding
-from isoglot.pipeline import evaluation
+from isoglot.pipeline import systems
 from isoglot.pipeline.training import run_alignment, run_training
 from isoglot.records import Group
 from isoglot.training.run_folder import hash_data
@@ -254,9 +254,9 @@ def test_a_model_made_for_dot_product_is_trained_scored_and_saved_for_cosine(
     base = SentenceTransformer(str(checkpoints["static"]), device="cpu", similarity_fn_name="dot")
     base.save_pretrained(str(tmp_path / "dot"))
     scored = []
-    similarity = evaluation._similarity
+    similarity = systems._similarity
     monkeypatch.setattr(
-        evaluation, "_similarity", lambda model: scored.append(similarity(model)) or scored[-1]
+        systems, "_similarity", lambda model: scored.append(similarity(model)) or scored[-1]
     )
     path = run_training(train_config(tmp_path / "dot", groups), tmp_path / "run")
     assert set(scored) == {"cosine"}

@@ -1,5 +1,5 @@
 """Language bias: what a multilingual ranking does to parallel passages. No torch."""
 
-from isoglot.bias.rank_distance import summarize
+from isoglot.bias.summary import summarize
 
 __all__ = ["summarize"]

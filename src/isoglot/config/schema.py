@@ -290,6 +290,10 @@ class EvaluationConfig(StrictModel):
     """Names as ir_measures writes them."""
     run_depth: Annotated[int, Field(ge=0)] = 100
     """Passages per query in the TREC runs; the measures use the whole ranking."""
+    topics: tuple[str, ...] = ()
+    """Files of translated topics, ``SOURCE:LANG=FILE``."""
+    subsets: Annotated[dict[str, tuple[Language, ...]], Field(default_factory=dict)]
+    """By a name of their own, languages whose pools are measured besides, such as ``low``."""
 
     @property
     def title(self) -> str:
@@ -306,6 +310,23 @@ class EvaluationConfig(StrictModel):
         """The title, fit for the name of a folder; of a path the last part."""
         name = self.title.rstrip("/").rsplit("/", 1)[-1]
         return re.sub(r"[^\w.]+", "-", name)
+
+
+class ScoresConfig(StrictModel):
+    """Where the scores of an evaluation come from, and in how much memory."""
+
+    embeddings: str | None = None
+    """Folder of embeddings: what is there is used, what is missing is encoded into it."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """Of the embeddings written there."""
+    shard_size: Positive = 100_000
+    """Texts per file of embeddings; what an interrupted run loses at most."""
+    runs: tuple[str, ...] = ()
+    """TREC runs to measure instead of a model: ``LANG=FILE``, or a folder of ``LANG.trec``."""
+    depth: Positive | None = None
+    """Passages per query to take from runs; default: all."""
+    memory_mb: Positive = 128
+    """MiB for scores; blocks of embeddings come on top."""
 
 
 class EncoderConfig(ModelConfig):

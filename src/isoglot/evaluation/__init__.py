@@ -1,6 +1,12 @@
 """Ranks, measures and settings from one pass over the scores. No torch."""
 
-from isoglot.evaluation.evaluate import Evaluation, SettingRow, evaluate
+from isoglot.evaluation.evaluate import (
+    Evaluation,
+    SettingRow,
+    evaluate,
+    evaluate_ranking,
+    evaluate_scorer,
+)
 from isoglot.evaluation.measures import DEFAULT_MEASURES
 from isoglot.evaluation.outputs import StoredEvaluation, read_evaluation, write_evaluation
 from isoglot.evaluation.settings import SETTINGS
@@ -12,6 +18,8 @@ __all__ = [
     "SettingRow",
     "StoredEvaluation",
     "evaluate",
+    "evaluate_ranking",
+    "evaluate_scorer",
     "read_evaluation",
     "write_evaluation",
 ]

@@ -3,81 +3,35 @@
 These counts give the rank of every relevant passage in every pool: its own language's count in that
 language's pool, the sum of all counts in the pool of all languages. No measures here.
 
-Order is trec_eval's: score, then doc id, both descending. Equal vectors get equal scores although
-a matrix product may round the same dot product differently in two columns.
+Order is trec_eval's: score, then doc id, both descending. Passages come in blocks, and every
+passage is scored once, so that memory is bounded and a passage has one score only. The first block
+holds all relevant passages and all that have a twin: from then on the scores to beat are known, and
+no tie is broken by the rounding of a matrix product.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isoglot.data.collection import Collection
-from isoglot.errors import ConfigError, DataError
-from isoglot.evaluation.vectors import first_copies
-from isoglot.records import Passage
+from isoglot.errors import ConfigError
+from isoglot.evaluation.passages import PassageTable, Relevant
+from isoglot.evaluation.ranking import Ranking, RankingHead
+from isoglot.evaluation.scoring import ScoreBlock, Scorer
 
-__all__ = [
-    "Counts",
-    "PassageOrder",
-    "Ranking",
-    "Relevant",
-    "count_higher",
-    "order_passages",
-    "relevant_passages",
-]
+__all__ = ["DEFAULT_MEMORY_MB", "Counts", "count_higher"]
 
-
-@dataclass(frozen=True)
-class Relevant:
-    """The relevant passages of every query, in compressed sparse rows."""
-
-    indptr: NDArray[np.int64]
-    """(queries + 1,): the pairs of query i are ``indptr[i]:indptr[i + 1]``."""
-    passages: NDArray[np.int64]
-    """(pairs,): row of the passage in the collection."""
-    gains: NDArray[np.float64]
-    """(pairs,): the judged relevance, above 0."""
-
-    @property
-    def queries(self) -> NDArray[np.int64]:
-        """(pairs,): row of the query in the collection."""
-        return np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
-
-
-@dataclass(frozen=True)
-class PassageOrder:
-    """Passages brought into an order in which each language is one slice."""
-
-    langs: tuple[str, ...]
-    """Passage languages, sorted."""
-    rows: NDArray[np.int64]
-    """(passages,): row in the collection of each position."""
-    slices: tuple[slice, ...]
-    """The positions of each language."""
-    id_ranks: NDArray[np.int64]
-    """(passages,): place of the doc id among all doc ids sorted as strings, by position."""
-
-    @property
-    def positions(self) -> NDArray[np.int64]:
-        """(passages,): position of each row of the collection."""
-        positions = np.empty_like(self.rows)
-        positions[self.rows] = np.arange(len(self.rows))
-        return positions
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """The best passages of every query in the pool of all languages, best first."""
-
-    passages: NDArray[np.int32]
-    """(queries, depth): row in the collection."""
-    scores: NDArray[np.float32]
-    """(queries, depth)."""
+DEFAULT_MEMORY_MB = 128
+_BLOCK_PASSAGES = 65_536
+"""At most this many passages at a time: a row of scores then stays in the processor's cache."""
+_TILE_QUERIES = 512
+"""Queries that a block of passages leaves room for: fewer make a slow matrix product."""
 
 
 @dataclass(frozen=True)
@@ -90,135 +44,158 @@ class Counts:
     """The head of the ranking, if a depth was asked for."""
 
 
-def relevant_passages(collection: Collection) -> Relevant:
-    """Collect the judgments above 0, ordered by query."""
-    query_rows = {(query.lang, query.query_id): i for i, query in enumerate(collection.queries)}
-    passage_rows = {passage.doc_id: i for i, passage in enumerate(collection.passages)}
-    qrels = [qrel for qrel in collection.qrels if qrel.relevance > 0]
-    queries = np.array([query_rows[q.query_lang, q.query_id] for q in qrels], dtype=np.int64)
-    passages = np.array([passage_rows[q.doc_id] for q in qrels], dtype=np.int64)
-    gains = np.array([q.relevance for q in qrels], dtype=np.float64)
-    order = np.argsort(queries, kind="stable")
-    pairs_per_query = np.bincount(queries, minlength=len(collection.queries))
-    indptr = np.concatenate([[0], np.cumsum(pairs_per_query)]).astype(np.int64)
-    return Relevant(indptr, passages[order], gains[order])
-
-
-def order_passages(passages: Sequence[Passage]) -> PassageOrder:
-    """Bring passages into language order and rank their doc ids."""
-    langs = sorted({passage.lang for passage in passages})
-    lang_numbers = {lang: number for number, lang in enumerate(langs)}
-    numbers = np.array([lang_numbers[passage.lang] for passage in passages], dtype=np.int64)
-    rows = np.argsort(numbers, kind="stable").astype(np.int64)
-    bounds = np.searchsorted(numbers[rows], np.arange(len(langs) + 1))
-    id_ranks = np.empty(len(passages), dtype=np.int64)
-    # Code point order of str is byte order of UTF-8, which is what trec_eval compares.
-    id_ranks[sorted(range(len(passages)), key=lambda row: passages[row].doc_id)] = np.arange(
-        len(passages)
-    )
-    return PassageOrder(
-        langs=tuple(langs),
-        rows=rows,
-        slices=tuple(itertools.starmap(slice, itertools.pairwise(bounds.tolist()))),
-        id_ranks=id_ranks[rows],
-    )
-
-
 def count_higher(
-    queries: NDArray[np.float32],
-    passages: NDArray[np.float32],
+    scorer: Scorer,
     relevant: Relevant,
-    order: PassageOrder,
+    table: PassageTable,
     *,
     depth: int = 0,
-    memory_mb: int = 128,
+    memory_mb: int = DEFAULT_MEMORY_MB,
 ) -> Counts:
     """Count, for every relevant passage, the passages of each language that rank above it.
 
-    Exact at full depth. Per relevant passage one comparison with the query's whole row of scores is
-    faster than sorting the row, and ties cost nothing where there are none.
+    Exact at full depth. Per relevant passage one comparison with the query's scores is faster than
+    sorting them, and ties cost nothing where there are none.
 
     Args:
-        queries: (queries, dim), as ``prepare_vectors`` returns them.
-        passages: (passages, dim), likewise, in the order of the collection.
+        scorer: Scores the queries of ``relevant`` against the passages of ``table``.
         relevant: The pairs to count for.
-        order: Of the same passages.
+        table: Languages and ids of the passages.
         depth: Length of the ranking to keep per query; 0 keeps none.
-        memory_mb: Budget for scores, in MiB. A copy of the passages comes on top.
+        memory_mb: Budget for scores, in MiB. Two blocks of passages (at most 65,536 each) and, per
+            query, the ranking and the counts come on top.
 
     Raises:
         ConfigError: If ``depth`` is negative or ``memory_mb`` is not positive.
-        DataError: If queries and passages have different dimensions.
+        DataError: If an embedding cannot be scored.
     """
     if depth < 0:
         raise ConfigError(f"run depth is {depth}; use 0 for no run, or a positive number")
     if memory_mb <= 0:
         raise ConfigError(f"memory_mb is {memory_mb}; give the scores at least 1 MiB")
-    if queries.shape[1] != passages.shape[1]:
-        raise DataError(
-            f"query embeddings have {queries.shape[1]} dimensions, passage embeddings have "
-            f"{passages.shape[1]}; encode both with the same model"
-        )
-    depth = min(depth, len(passages))
-    targets = order.positions[relevant.passages]
-    higher = np.zeros((len(targets), len(order.langs)), dtype=np.int32)
-    head = np.empty((len(queries), depth), dtype=np.int32)
-    head_scores = np.empty((len(queries), depth), dtype=np.float32)
-    counter = _RowCounter(order)
-    for query, scores in _score_rows(queries, passages[order.rows], memory_mb):
-        for pair in range(relevant.indptr[query], relevant.indptr[query + 1]):
-            higher[pair] = counter.count(scores, targets[pair])
-        if depth:
-            positions = _best(scores, order.id_ranks, depth)
-            head[query] = order.rows[positions]
-            head_scores[query] = scores[positions]
-    return Counts(higher, Ranking(head, head_scores) if depth else None)
+    one_pass = _Pass(relevant, table, depth)
+    budget = memory_mb << 20
+    for number, (rows, scored) in enumerate(_prepare_ahead(scorer, relevant, table, budget)):
+        block = _Block(rows, table, relevant if number == 0 else None)
+        one_pass.take(block, scored, budget)
+    return Counts(one_pass.higher, one_pass.head.ranking())
 
 
-def _score_rows(
-    queries: NDArray[np.float32], passages: NDArray[np.float32], memory_mb: int
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield (query, its scores), computed in blocks; a row is valid until the next one."""
-    originals = first_copies(passages)
-    copies = np.flatnonzero(originals != np.arange(len(originals)))
-    bytes_per_query = 4 * (len(passages) + len(copies))  # the copies pass through a second array
-    block = int(np.clip((memory_mb << 20) // bytes_per_query, 1, len(queries)))
-    buffer = np.empty((block, len(passages)), dtype=np.float32)
-    for start in range(0, len(queries), block):
-        part = queries[start : start + block]
-        scores = np.matmul(part, passages.T, out=buffer[: len(part)])  # (block, passages)
-        scores[:, copies] = scores[:, originals[copies]]
-        yield from enumerate(scores, start)
+def _prepare_ahead(
+    scorer: Scorer, relevant: Relevant, table: PassageTable, budget: int
+) -> Iterator[tuple[NDArray[np.int64], ScoreBlock]]:
+    """Yield the rows of each block, and the block, prepared while the one before is at work."""
+    blocks = list(_plan_blocks(scorer, relevant, table, budget))
+    with ThreadPoolExecutor(1) as thread:
+        prepared = thread.submit(scorer.block, blocks[0])
+        for rows, following in itertools.zip_longest(blocks, blocks[1:]):
+            scored = prepared.result()
+            if following is not None:
+                prepared = thread.submit(scorer.block, following)
+            yield rows, scored
 
 
-class _RowCounter:
-    """Counts in one row of scores; holds the array that every comparison writes into."""
-
-    def __init__(self, order: PassageOrder) -> None:
-        self._id_ranks = order.id_ranks
-        self._bounds = np.array([part.stop for part in order.slices])
-        self._above = np.empty(len(order.rows), dtype=np.bool_)
-        self._above_by_lang = [self._above[part] for part in order.slices]
-
-    def count(self, scores: NDArray[np.float32], target: np.int64) -> NDArray[np.int64]:
-        """Return how many positions rank above ``target``: (passage languages,)."""
-        np.equal(scores, scores[target], out=self._above)
-        ties = np.flatnonzero(self._above) if np.count_nonzero(self._above) > 1 else None
-        np.greater(scores, scores[target], out=self._above)
-        higher = np.array([np.count_nonzero(above) for above in self._above_by_lang])
-        if ties is not None:
-            ties = ties[self._id_ranks[ties] > self._id_ranks[target]]
-            langs = np.searchsorted(self._bounds, ties, side="right")
-            higher += np.bincount(langs, minlength=len(higher))
-        return higher
+def _plan_blocks(
+    scorer: Scorer, relevant: Relevant, table: PassageTable, budget: int
+) -> Iterator[NDArray[np.int64]]:
+    """Yield the rows of each block, every row once, each block in the order of languages."""
+    by_lang = np.argsort(table.lang_numbers, kind="stable").astype(np.int64)
+    size = int(np.clip(budget // (4 * _TILE_QUERIES), 1, _BLOCK_PASSAGES))
+    if len(table) <= size:
+        yield by_lang
+        return
+    first = np.zeros(len(table), dtype=np.bool_)
+    first[relevant.passages] = True
+    first[scorer.twins()] = True
+    yield by_lang[first[by_lang]]
+    rest = by_lang[~first[by_lang]]
+    for start in range(0, len(rest), size):
+        yield rest[start : start + size]
 
 
-def _best(
-    scores: NDArray[np.float32], id_ranks: NDArray[np.int64], depth: int
-) -> NDArray[np.int64]:
-    """Return the positions of the ``depth`` best scores, best first, equal scores by doc id."""
-    last = len(scores) - depth
-    # Every position that ties with the last place is a candidate; the doc id decides among them.
-    candidates = np.flatnonzero(scores >= np.partition(scores, last)[last])
-    best_first = np.lexsort((-id_ranks[candidates], -scores[candidates]))
-    return candidates[best_first[:depth]]
+class _Block:
+    """The passages of one block and where their languages are."""
+
+    def __init__(
+        self, rows: NDArray[np.int64], table: PassageTable, relevant: Relevant | None
+    ) -> None:
+        """Take the rows, in the order of languages; the first block holds all relevant ones."""
+        self.rows = rows
+        numbers = table.lang_numbers[rows]
+        self.langs = slice(int(numbers[0]), int(numbers[-1]) + 1)
+        here = np.arange(self.langs.start, self.langs.stop)
+        starts = np.searchsorted(numbers, here).tolist()
+        stops = np.searchsorted(numbers, here, side="right").tolist()
+        self.above = np.empty(len(rows), dtype=np.bool_)
+        """(passages of the block,): what a comparison writes, and so ``equal``."""
+        self.equal = np.empty_like(self.above)
+        self.above_by_lang = [
+            self.above[start:stop] for start, stop in zip(starts, stops, strict=True)
+        ]
+        self._table = table
+        self.targets: NDArray[np.intp] | None = None
+        """(pairs,): where each relevant passage is, in the first block."""
+        if relevant is not None:
+            by_row = np.argsort(rows)
+            self.targets = by_row[np.searchsorted(rows, relevant.passages, sorter=by_row)]
+
+    @cached_property
+    def id_ranks(self) -> NDArray[np.int32]:
+        """(passages of the block,): as of the table; narrow, for ties are compared often."""
+        return self._table.id_ranks[self.rows].astype(np.int32)
+
+
+class _Pass:
+    """The counts and the head of the ranking, growing block by block."""
+
+    def __init__(self, relevant: Relevant, table: PassageTable, depth: int) -> None:
+        self._relevant = relevant
+        self._table = table
+        self._queries = len(relevant.indptr) - 1
+        self.higher = np.zeros((len(relevant.passages), len(table.langs)), dtype=np.int32)
+        self.head = RankingHead(self._queries, depth, table)
+        self._scores_to_beat = np.empty(len(relevant.passages), dtype=np.float32)
+        self._lowest = np.full(self._queries, np.inf, dtype=np.float32)
+        """(queries,): the lowest score to beat of each query; infinity without any."""
+
+    def take(self, block: _Block, scored: ScoreBlock, budget: int) -> None:
+        """Score a block for all queries, as many at a time as the budget in bytes allows."""
+        size = int(np.clip(budget // (4 * len(block.rows)), 1, self._queries))
+        buffer = np.empty((size, len(block.rows)), dtype=np.float32)
+        for start in range(0, self._queries, size):
+            scores = buffer[: min(size, self._queries - start)]
+            queries = slice(start, start + len(scores))
+            scored.scores(queries, scores)
+            if block.targets is not None:
+                self._read_scores_to_beat(block.targets, queries, scores)
+            for query, row in enumerate(scores, start):
+                best = row.max()
+                if best >= self._lowest[query]:
+                    self._count(block, query, row)
+                if best >= self.head.last_score(query):
+                    self.head.add(query, row, block.rows)
+
+    def _read_scores_to_beat(
+        self, targets: NDArray[np.intp], queries: slice, scores: NDArray[np.float32]
+    ) -> None:
+        bounds = self._relevant.indptr[queries.start : queries.stop + 1]
+        pairs = slice(int(bounds[0]), int(bounds[-1]))
+        rows = np.repeat(np.arange(len(scores)), np.diff(bounds))
+        self._scores_to_beat[pairs] = scores[rows, targets[pairs]]
+        np.minimum.at(self._lowest[queries], rows, self._scores_to_beat[pairs])
+
+    def _count(self, block: _Block, query: int, scores: NDArray[np.float32]) -> None:
+        """Add what one query's scores in a block hold above its relevant passages."""
+        pairs = slice(*self._relevant.indptr[query : query + 2].tolist())
+        itself = block.targets is not None
+        above, equal = block.above, block.equal
+        counts = []
+        for pair in range(pairs.start, pairs.stop):
+            to_beat = self._scores_to_beat[pair]
+            np.greater(scores, to_beat, out=above)
+            np.equal(scores, to_beat, out=equal)
+            if np.count_nonzero(equal) > itself:
+                passage = self._relevant.passages[pair]
+                above |= equal & (block.id_ranks > self._table.id_ranks[passage])
+            counts.append([np.count_nonzero(part) for part in block.above_by_lang])
+        self.higher[pairs, block.langs] += np.array(counts, dtype=np.int32)

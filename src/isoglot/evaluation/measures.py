@@ -61,9 +61,12 @@ class RankedRelevants:
 
     @classmethod
     def from_pairs(
-        cls, sizes: NDArray[np.int64], ranks: NDArray[np.int64], gains: NDArray[np.float64]
+        cls, sizes: NDArray[np.int64], ranks: NDArray[np.float64], gains: NDArray[np.float64]
     ) -> RankedRelevants:
-        """Build from pairs ordered by query, ``sizes[i]`` (at least 1) for query i."""
+        """Build from pairs ordered by query, ``sizes[i]`` (at least 1) for query i.
+
+        Infinity is the rank of a passage that was not found.
+        """
         rows = np.repeat(np.arange(len(sizes)), sizes)
         by_rank = np.lexsort((ranks, rows))
         columns = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)

@@ -16,14 +16,17 @@ from typing import Any
 from isoglot import __version__
 from isoglot.artifacts import atomic_write, read_json, write_json
 from isoglot.data.collection import Collection
+from isoglot.data.corpus import StoredPassages
 from isoglot.errors import ArtifactError, DataError
 from isoglot.evaluation.evaluate import Evaluation, SettingRow
+from isoglot.evaluation.ranking import NO_PASSAGE
 
 __all__ = ["StoredEvaluation", "check_trec_ids", "read_evaluation", "write_evaluation"]
 
 METRICS = "metrics.json"
 SETTINGS_TABLE = "settings.parquet"
 PER_QUERY_TABLE = "per_query.parquet"
+RANKS_TABLE = "ranks.parquet"
 RUN_TAG = "isoglot"
 
 
@@ -39,7 +42,12 @@ class StoredEvaluation:
 
 
 def write_evaluation(
-    evaluation: Evaluation, folder: Path, *, model: str, bias: Mapping[str, Any]
+    evaluation: Evaluation,
+    folder: Path,
+    *,
+    model: str,
+    bias: Mapping[str, Any],
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Write all files of an evaluation, each of them atomically.
 
@@ -48,6 +56,7 @@ def write_evaluation(
         folder: An existing or new folder.
         model: The model's name, for ``metrics.json``.
         bias: What ``isoglot.bias.summarize`` returns.
+        more: Further entries of ``metrics.json``.
 
     Raises:
         DataError: If an id cannot stand in a TREC file.
@@ -56,9 +65,10 @@ def write_evaluation(
     check_trec_ids(evaluation.collection)
     _write_table(folder / SETTINGS_TABLE, _settings_table(evaluation.settings))
     _write_table(folder / PER_QUERY_TABLE, evaluation.per_query)
+    _write_table(folder / RANKS_TABLE, evaluation.ranks_table)
     _write_runs(evaluation, folder / "runs")
     _write_qrels(evaluation.collection, folder / "qrels")
-    write_json(folder / METRICS, _metrics(evaluation, model, bias))
+    write_json(folder / METRICS, {**_metrics(evaluation, model, bias), **(more or {})})
 
 
 def read_evaluation(folder: Path) -> StoredEvaluation:
@@ -80,7 +90,8 @@ def check_trec_ids(collection: Collection) -> None:
         DataError: If there is one.
     """
     ids = [("query", query.query_id) for query in collection.queries]
-    ids += [("passage", passage.doc_id) for passage in collection.passages]
+    if not isinstance(collection.passages, StoredPassages):  # checked when they were stored
+        ids += [("passage", passage.doc_id) for passage in collection.passages]
     for what, name in ids:
         if name.split() != [name]:
             raise DataError(
@@ -105,7 +116,9 @@ def _metrics(evaluation: Evaluation, model: str, bias: Mapping[str, Any]) -> dic
         "passage_langs": list(collection.passage_langs),
         "measures": list(evaluation.measures),
         "similarity": evaluation.similarity,
-        "run_depth": ranking.passages.shape[1] if ranking else 0,
+        "run_depth": ranking.depth if ranking else 0,
+        "depth": evaluation.depth,
+        "pool_sizes": dict(evaluation.ranks.pool_sizes),
         "options": dict(collection.options),
     }
 
@@ -144,18 +157,18 @@ def _write_runs(evaluation: Evaluation, folder: Path) -> None:
     collection, ranking = evaluation.collection, evaluation.ranking
     if ranking is None:
         return
-    doc_ids = [passage.doc_id for passage in collection.passages]
     for lang in collection.query_langs:
+        rows = [row for row, query in enumerate(collection.queries) if query.lang == lang]
+        found = ranking.passages[rows] != NO_PASSAGE
+        doc_ids = iter(evaluation.table.ids_of(ranking.passages[rows][found]))
+        scores = iter(ranking.scores[rows][found].tolist())
         with atomic_write(folder / f"{lang}.trec") as file:
-            for row, query in enumerate(collection.queries):
-                if query.lang == lang:
-                    found = zip(
-                        ranking.passages[row].tolist(), ranking.scores[row].tolist(), strict=True
-                    )
-                    file.writelines(
-                        f"{query.query_id} Q0 {doc_ids[passage]} {rank} {score:.9g} {RUN_TAG}\n"
-                        for rank, (passage, score) in enumerate(found, 1)
-                    )
+            for row, length in zip(rows, found.sum(axis=1).tolist(), strict=True):
+                query_id = collection.queries[row].query_id
+                file.writelines(
+                    f"{query_id} Q0 {next(doc_ids)} {rank} {next(scores):.9g} {RUN_TAG}\n"
+                    for rank in range(1, length + 1)
+                )
 
 
 def _write_qrels(collection: Collection, folder: Path) -> None:

@@ -15,10 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isoglot.data.collection import Collection
 from isoglot.errors import ConfigError, did_you_mean
-from isoglot.evaluation.counts import PassageOrder, Relevant
 from isoglot.evaluation.measures import Measure, RankedRelevants, compute
+from isoglot.evaluation.passages import PassageTable, Relevant
 from isoglot.languages import ALL_LANGUAGES
 
 __all__ = [
@@ -56,12 +55,21 @@ class RelevantRanks:
     """Passages by language, sorted by language; the columns of ``higher`` in order."""
     queries: NDArray[np.int64]
     """(pairs,): row of the query, ascending."""
+    passages: NDArray[np.int64]
+    """(pairs,): row of the relevant passage."""
     passage_lang_numbers: NDArray[np.int64]
     """(pairs,): column of ``higher`` that is the passage's own language."""
     gains: NDArray[np.float64]
     """(pairs,): judged relevance, above 0."""
     higher: NDArray[np.int32]
-    """(pairs, passage languages): passages that rank above."""
+    """(pairs, passage languages): passages that rank above; meaningless where not ``ranked``."""
+    ranked: NDArray[np.bool_]
+    """(pairs,): whether the passage is in the ranking; false only beyond the depth of a run."""
+
+    @property
+    def full_depth(self) -> bool:
+        """Whether every relevant passage has a rank."""
+        return bool(self.ranked.all())
 
     @cached_property
     def passage_langs(self) -> NDArray[np.str_]:
@@ -75,7 +83,10 @@ class RelevantRanks:
 
     @cached_property
     def multilingual_ranks(self) -> NDArray[np.int64]:
-        """(pairs,): rank of the passage among all passages; 1 is the best."""
+        """(pairs,): rank of the passage among all passages; 1 is the best.
+
+        Meaningless where not ``ranked``, and so below.
+        """
         above: NDArray[np.int64] = self.higher.sum(axis=1, dtype=np.int64)
         return above + 1
 
@@ -85,24 +96,54 @@ class RelevantRanks:
         pairs = np.arange(len(self.queries))
         return self.higher[pairs, self.passage_lang_numbers].astype(np.int64) + 1
 
+    def restrict(self, langs: Iterable[str]) -> RelevantRanks:
+        """Return the ranks in the pools of some languages, for the queries in these languages.
+
+        Exact, and without a look at scores: ranks in a smaller pool follow from the same counts.
+        Queries keep their numbers; those in other languages have no pairs.
+
+        Raises:
+            ConfigError: If there are no passages in a language.
+        """
+        wanted = set(langs)
+        if unknown := sorted(wanted - self.pool_sizes.keys()):
+            raise ConfigError(
+                f"there are no passages in {unknown[0]!r}; the languages are "
+                f"{', '.join(self.pool_sizes)}"
+            )
+        names = list(self.pool_sizes)
+        kept = [number for number, lang in enumerate(names) if lang in wanted]
+        pairs = np.isin(self.passage_lang_numbers, kept)
+        pairs &= np.isin(self.pair_query_langs, sorted(wanted))
+        return RelevantRanks(
+            query_langs=self.query_langs,
+            pool_sizes={names[number]: self.pool_sizes[names[number]] for number in kept},
+            queries=self.queries[pairs],
+            passages=self.passages[pairs],
+            passage_lang_numbers=np.searchsorted(kept, self.passage_lang_numbers[pairs]),
+            gains=self.gains[pairs],
+            higher=self.higher[pairs][:, kept],
+            ranked=self.ranked[pairs],
+        )
+
 
 def relevant_ranks(
-    collection: Collection, relevant: Relevant, order: PassageOrder, higher: NDArray[np.int32]
+    query_langs: Iterable[str],
+    relevant: Relevant,
+    table: PassageTable,
+    higher: NDArray[np.int32],
+    ranked: NDArray[np.bool_] | None = None,
 ) -> RelevantRanks:
-    """Join the counts with the languages of their queries and passages."""
-    lang_numbers = np.empty(len(order.rows), dtype=np.int64)
-    for number, part in enumerate(order.slices):
-        lang_numbers[order.rows[part]] = number
+    """Join the counts with the languages of their queries and passages; default: all ranked."""
     return RelevantRanks(
-        query_langs=tuple(query.lang for query in collection.queries),
-        pool_sizes={
-            lang: part.stop - part.start
-            for lang, part in zip(order.langs, order.slices, strict=True)
-        },
+        query_langs=tuple(query_langs),
+        pool_sizes=table.pool_sizes,
         queries=relevant.queries,
-        passage_lang_numbers=lang_numbers[relevant.passages],
+        passages=relevant.passages,
+        passage_lang_numbers=table.lang_numbers[relevant.passages].astype(np.int64),
         gains=relevant.gains,
         higher=higher,
+        ranked=np.ones(len(higher), dtype=np.bool_) if ranked is None else ranked,
     )
 
 
@@ -133,9 +174,11 @@ def check_settings(settings: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in SETTINGS if name in wanted)
 
 
-def list_pools(ranks: RelevantRanks, settings: Sequence[str]) -> Iterator[Pool]:
+def list_pools(
+    ranks: RelevantRanks, settings: Sequence[str], query_langs: Iterable[str]
+) -> Iterator[Pool]:
     """List every pool that has passages, by setting, query language and passage language."""
-    query_langs = sorted(set(ranks.query_langs))
+    query_langs = sorted(set(query_langs))
     for setting in settings:
         for query_lang in query_langs:
             if setting == "multilingual":
@@ -157,5 +200,6 @@ def measure_pool(ranks: RelevantRanks, pool: Pool, measures: Sequence[Measure]) 
     queries, sizes = np.unique(ranks.queries[here], return_counts=True)
     if not queries.size:
         return PoolValues(pool, queries, np.empty((len(measures), 0)))
-    relevants = RankedRelevants.from_pairs(sizes, ranks_in_pool[here], ranks.gains[here])
+    found = np.where(ranks.ranked[here], ranks_in_pool[here], np.inf)
+    relevants = RankedRelevants.from_pairs(sizes, found, ranks.gains[here])
     return PoolValues(pool, queries, np.stack([compute(m, relevants) for m in measures]))

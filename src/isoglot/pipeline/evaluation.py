@@ -1,10 +1,10 @@
-"""A benchmark and a model to the folder of an evaluation."""
+"""A benchmark and a system to the folder of an evaluation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from isoglot.artifacts import (
     mark_complete,
@@ -15,17 +15,20 @@ from isoglot.artifacts import (
     write_json,
     write_yaml,
 )
-from isoglot.bias.rank_distance import summarize
-from isoglot.config.schema import AuditConfig, EvaluationConfig, ModelConfig
+from isoglot.bias import summarize
+from isoglot.config.schema import AuditConfig, EvaluationConfig, ModelConfig, ScoresConfig
 from isoglot.data.benchmarks import load_benchmark
 from isoglot.data.collection import Collection
-from isoglot.errors import ArtifactError, ModelError
-from isoglot.evaluation.evaluate import DEFAULT_RUN_DEPTH, Evaluation, evaluate
-from isoglot.evaluation.measures import DEFAULT_MEASURES, parse_measures
+from isoglot.data.files import write_json_lines
+from isoglot.data.translated import add_translated_topics, parse_topics_spec
+from isoglot.errors import ArtifactError, ConfigError
+from isoglot.evaluation.evaluate import Evaluation
+from isoglot.evaluation.measures import parse_measures
 from isoglot.evaluation.outputs import check_trec_ids, write_evaluation
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from isoglot.evaluation.subsets import evaluate_subset
+from isoglot.pipeline.systems import evaluate_model, load_system
+from isoglot.reporting.by_resource import group_languages, summarize_by_resource
+from isoglot.reporting.examples import EXAMPLES, worst_queries
 
 __all__ = [
     "evaluate_model",
@@ -36,80 +39,79 @@ __all__ = [
 ]
 
 
-def evaluate_model(
-    model: SentenceTransformer,
-    collection: Collection,
-    *,
-    measures: Iterable[str] = DEFAULT_MEASURES,
-    run_depth: int = DEFAULT_RUN_DEPTH,
-    batch_size: int | None = None,
-    show_progress: bool = False,
-) -> Evaluation:
-    """Encode a collection's texts once and measure every setting."""
-    from isoglot.encoding.encode import encode_texts
-
-    similarity = _similarity(model)
-    queries = [query.text for query in collection.queries]
-    passages = [passage.text for passage in collection.passages]
-    options: dict[str, Any] = {"batch_size": batch_size, "show_progress": show_progress}
-    return evaluate(
-        collection,
-        encode_texts(model, queries, "query", **options),
-        encode_texts(model, passages, "passage", **options),
-        similarity=similarity,
-        measures=measures,
-        run_depth=run_depth,
-    )
-
-
 def run_evaluation(
-    model: ModelConfig,
+    model: ModelConfig | None,
     config: EvaluationConfig,
     folder: Path,
     *,
+    scores: ScoresConfig | None = None,
     collection: Collection | None = None,
     batch_size: int | None = None,
     overwrite: bool = False,
 ) -> Evaluation:
-    """Load benchmark and model, evaluate, and write the evaluation's folder.
+    """Load benchmark and system, evaluate, and write the evaluation's folder.
 
     Nothing is written before both are loaded, and the folder is tried before texts are encoded.
 
     Args:
-        model: The encoder.
+        model: An encoder or ``bm25``; None where embeddings or runs need none.
         config: The benchmark.
         folder: Where results go.
+        scores: Where scores come from; default: from the encoder, embeddings in memory.
         collection: The benchmark's collection, if ``load_collection`` has loaded it before.
         batch_size: Texts encoded at a time; default: by the kind of encoder.
         overwrite: Whether to replace a complete evaluation.
 
     Raises:
-        IsoglotError: If benchmark, model or folder cannot be used.
+        IsoglotError: If benchmark, system or folder cannot be used.
     """
-    from isoglot.models.loading import load_encoder
-
+    scores = scores or ScoresConfig()
     _refuse_other_results(folder)
     if not overwrite:
         refuse_complete(folder)
-    collection = collection or load_collection(config)
-    encoder = load_encoder(model)
-    _start_evaluation(folder, model, config)
-    evaluation = evaluate_model(
-        encoder,
-        collection,
-        measures=config.measures,
-        run_depth=config.run_depth,
-        batch_size=batch_size,
-        show_progress=True,
-    )
-    write_evaluation(evaluation, folder, model=model.name, bias=summarize(evaluation))
+    collection = collection or load_collection(config, embeddings=scores.embeddings)
+    system = load_system(model, scores, collection, batch_size=batch_size)
+    _start_evaluation(folder, evaluation_record(model, config, scores))
+    evaluation = system.evaluate(collection, measures=config.measures, run_depth=config.run_depth)
+    bias = summarize(evaluation)
+    more = {
+        "resource_groups": _by_resource(evaluation, bias),
+        "subsets": _measure_subsets(evaluation, config),
+    }
+    write_evaluation(evaluation, folder, model=system.name, bias=bias, more=more)
+    write_json_lines(folder / EXAMPLES, worst_queries(evaluation))
     write_json(folder / "provenance.json", provenance(data=collection.sources))
     mark_complete(folder)
     return evaluation
 
 
-def load_collection(config: EvaluationConfig) -> Collection:
+def _by_resource(evaluation: Evaluation, bias: Mapping[str, Any]) -> dict[str, Any]:
+    groups = group_languages(evaluation.collection.name, evaluation.ranks.pool_sizes)
+    return summarize_by_resource(evaluation.settings, bias, groups)
+
+
+def _measure_subsets(evaluation: Evaluation, config: EvaluationConfig) -> dict[str, Any]:
+    """Measure the pools of some languages only, from the same counts."""
+    found = {}
+    for name, langs in config.subsets.items():
+        part = evaluate_subset(evaluation, langs)
+        found[name] = {
+            "langs": list(langs),
+            "summary": part.summary,
+            "bias": summarize(part),
+            "queries": len(part.collection.queries),
+            "passages": len(part.collection.passages),
+        }
+    return found
+
+
+def load_collection(config: EvaluationConfig, *, embeddings: str | None = None) -> Collection:
     """Load a benchmark, and check all that can be checked before a model is needed.
+
+    Args:
+        config: The benchmark.
+        embeddings: Folder of embeddings; a corpus that can be large is then kept there, too, and
+            not in memory.
 
     Raises:
         IsoglotError: If the benchmark or a measure is unknown, or files cannot be used.
@@ -122,9 +124,25 @@ def load_collection(config: EvaluationConfig) -> Collection:
         split=config.split,
         passage_text=config.passage_text,
         lang=config.lang,
+        store=Path(embeddings) / "corpus" if embeddings is not None else None,
     )
+    for spec in map(parse_topics_spec, config.topics):
+        collection = add_translated_topics(
+            collection, spec.path, lang=spec.lang, source_lang=spec.source_lang
+        )
+    _check_subsets(config, collection)
     check_trec_ids(collection)
     return collection
+
+
+def _check_subsets(config: EvaluationConfig, collection: Collection) -> None:
+    """Refuse a subset with a language that is not there, before hours of work."""
+    for name, langs in config.subsets.items():
+        if unknown := [lang for lang in langs if lang not in collection.passage_langs]:
+            raise ConfigError(
+                f"subset {name!r}: {collection.name} has no passages in {unknown[0]!r}; it has "
+                f"{', '.join(collection.passage_langs)}"
+            )
 
 
 def load_audited(config: AuditConfig) -> Collection:
@@ -136,9 +154,12 @@ def load_audited(config: AuditConfig) -> Collection:
     return load_collection(EvaluationConfig(**config.model_dump()))
 
 
-def evaluation_record(model: ModelConfig, config: EvaluationConfig) -> dict[str, Any]:
+def evaluation_record(
+    model: ModelConfig | None, config: EvaluationConfig, scores: ScoresConfig | None = None
+) -> dict[str, Any]:
     """Return what ``config.yaml`` says of an evaluation."""
-    return {"model": model.model_dump(mode="json"), "evaluation": config.model_dump(mode="json")}
+    parts = {"model": model, "evaluation": config, "scores": scores or ScoresConfig()}
+    return {key: part and part.model_dump(mode="json") for key, part in parts.items()}
 
 
 def _refuse_other_results(folder: Path) -> None:
@@ -148,34 +169,19 @@ def _refuse_other_results(folder: Path) -> None:
         ArtifactError: If it is not an evaluation's.
     """
     path = folder / "config.yaml"
-    if path.is_file() and read_yaml(path).keys() != {"model", "evaluation"}:
+    if path.is_file() and not {"model", "evaluation"} <= read_yaml(path).keys():
         raise ArtifactError(
             f"{path}: is not the config of an evaluation and would be lost; choose another --output"
         )
 
 
-def _start_evaluation(folder: Path, model: ModelConfig, config: EvaluationConfig) -> None:
+def _start_evaluation(folder: Path, record: Mapping[str, Any]) -> None:
     """Write the config and take away what an earlier evaluation may have left."""
     prepare_folder(folder, overwrite=True)
-    write_yaml(folder / "config.yaml", evaluation_record(model, config))
+    write_yaml(folder / "config.yaml", record)
     # Files only, and only of our naming: a folder "runs" may hold anything where -o is a project's.
     for file in (*folder.glob("runs/*.trec"), *folder.glob("qrels/*.qrels")):
         try:
             file.unlink()
         except OSError as error:
             raise ArtifactError(f"{file}: cannot be replaced ({error.strerror})") from error
-
-
-def _similarity(model: SentenceTransformer) -> str:
-    """Return the similarity the model was made for.
-
-    Raises:
-        ModelError: If it is one that we do not rank by.
-    """
-    name = str(model.similarity_fn_name)
-    if name not in ("cosine", "dot"):
-        raise ModelError(
-            f"the encoder is made for {name} similarity; isoglot ranks by cosine and dot, as its "
-            "config_sentence_transformers.json may say under similarity_fn_name"
-        )
-    return name

@@ -18,7 +18,7 @@ from isoglot.evaluation.settings import SETTINGS
 from isoglot.reporting.tables import BATCHES, RANK_DISTANCE, RunResult, round_figure
 from isoglot.reporting.writers import Table
 
-__all__ = ["compare_languages", "language_table"]
+__all__ = ["compare_languages", "language_table", "subset_table"]
 
 _MEAN = "mean"
 _DIGITS = {RANK_DISTANCE: 1}
@@ -49,6 +49,29 @@ def language_table(
             (lang, *(round_figure(row.get(c), _DIGITS.get(c, 4)) for c in columns))
             for lang, row in _with_mean(figures).items()
         ),
+    )
+
+
+def subset_table(subsets: Mapping[str, Any], *, measure: str = "AP") -> Table:
+    """Return one row per subset of languages, from ``subsets`` of ``metrics.json``.
+
+    Raises:
+        ConfigError: If the measure is no measure.
+    """
+    measure = str(parse_measure(measure))
+    columns = (*SETTINGS, RANK_DISTANCE)
+    return Table(
+        ("subset", "languages", *(_title(column, measure) for column in columns)),
+        tuple(
+            (
+                name,
+                " ".join(subset["langs"]),
+                *(round_figure(subset["summary"][s].get(measure), 4) for s in SETTINGS),
+                round_figure(subset["bias"]["rank_distance"], _DIGITS[RANK_DISTANCE]),
+            )
+            for name, subset in subsets.items()
+        ),
+        text_columns=2,
     )
 
 

@@ -1,0 +1,132 @@
+"""Rankings of limited depth, from TREC runs: the same counts, as far as they go. No measures.
+
+Any system can be compared in this way, whatever it is made of. What a run does not hold is not
+known, so its depth goes with every figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoglot.data.collection import Collection
+from isoglot.errors import DataError
+from isoglot.evaluation.passages import PassageTable, Relevant, passage_table
+from isoglot.evaluation.ranking import NO_PASSAGE, Ranking, best_first
+from isoglot.records import ScoredDoc
+
+__all__ = ["count_in_ranking", "ranking_from_runs"]
+
+_BLOCK_QUERIES = 64
+
+
+def ranking_from_runs(
+    collection: Collection, runs: Mapping[str, Iterable[ScoredDoc]], *, depth: int | None = None
+) -> Ranking:
+    """Bring TREC runs into the order of the collection, best passages first.
+
+    Args:
+        collection: Queries and passages that the runs speak of.
+        runs: Results by query language.
+        depth: Passages to keep per query; default: as many as the longest list has.
+
+    Returns:
+        One ranking for all queries; a query without results has an empty one.
+
+    Raises:
+        DataError: If a run names a query or passage that the collection does not have.
+    """
+    table = passage_table(collection.passages)
+    query_rows = {(query.lang, query.query_id): i for i, query in enumerate(collection.queries)}
+    passage_rows = {doc_id: row for row, doc_id in enumerate(table.doc_ids)}
+    lists: dict[int, tuple[list[int], list[float]]] = {}
+    for lang, results in runs.items():
+        for query_id, doc_id, score in results:
+            query, passage = query_rows.get((lang, query_id)), passage_rows.get(doc_id)
+            if query is None or passage is None:
+                what = f"query {query_id!r}" if query is None else f"passage {doc_id!r}"
+                raise DataError(
+                    f"the run of {lang!r} names {what}, which {collection.name} does not have; "
+                    "evaluate it on the benchmark it was made for"
+                )
+            rows, scores = lists.setdefault(query, ([], []))
+            rows.append(passage)
+            scores.append(score)
+    longest = max((len(rows) for rows, _ in lists.values()), default=0)
+    return _pack(lists, len(collection.queries), min(depth or longest, longest), table)
+
+
+def _pack(
+    lists: Mapping[int, tuple[Sequence[int], Sequence[float]]],
+    queries: int,
+    depth: int,
+    table: PassageTable,
+) -> Ranking:
+    passages = np.full((queries, depth), NO_PASSAGE, dtype=np.int32)
+    packed_scores = np.full((queries, depth), -np.inf, dtype=np.float32)
+    for query, (rows, scores) in lists.items():
+        order = best_first(np.array(scores), np.array(rows), table)[:depth]
+        passages[query, : len(order)] = np.array(rows)[order]
+        packed_scores[query, : len(order)] = np.array(scores)[order]
+    return Ranking(passages, packed_scores)
+
+
+def count_in_ranking(
+    ranking: Ranking, relevant: Relevant, table: PassageTable
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Count, for every relevant passage, the passages of each language above it in a ranking.
+
+    Args:
+        ranking: Of the queries of ``relevant``, best first.
+        relevant: The pairs to count for.
+        table: Languages of the passages.
+
+    Returns:
+        (pairs, passage languages) counts, 0 where the ranking does not hold the passage; and
+        (pairs,) whether it does.
+    """
+    higher = np.zeros((len(relevant.passages), len(table.langs)), dtype=np.int32)
+    ranked = np.zeros(len(relevant.passages), dtype=np.bool_)
+    # A row more: what stands behind the last passage of a ranking is in no language.
+    numbers = np.append(table.lang_numbers, len(table.langs))
+    pair_of = np.full((_BLOCK_QUERIES, len(table) + 1), -1, dtype=np.int32)
+    for start in range(0, len(ranking.passages), _BLOCK_QUERIES):
+        head = ranking.passages[start : start + _BLOCK_QUERIES]
+        bounds = relevant.indptr[start : start + len(head) + 1]
+        passages = relevant.passages[bounds[0] : bounds[-1]]
+        # The table says of every passage which pair it is, so that the cost does not depend on
+        # how many relevant passages a query has.
+        rows = np.repeat(np.arange(len(head)), np.diff(bounds))
+        pair_of[rows, passages] = np.arange(bounds[0], bounds[-1])
+        found = np.take_along_axis(pair_of[: len(head)], head, axis=1)
+        pair_of[rows, passages] = -1
+        queries, columns = np.nonzero(found >= 0)
+        pairs = found[queries, columns]
+        ranked[pairs] = True
+        higher[pairs] = _count_before(numbers[head], queries, columns, len(table.langs))
+    return higher, ranked
+
+
+def _count_before(
+    numbers: NDArray[np.int32], rows: NDArray[np.intp], columns: NDArray[np.intp], langs: int
+) -> NDArray[np.integer]:
+    """Count each language left of some places: (places, languages).
+
+    Args:
+        numbers: (queries, depth), the language of every passage of the rankings.
+        rows: (places,).
+        columns: (places,).
+        langs: Number of languages; this number stands for none.
+    """
+    # Several counters share one 64-bit word, for one running sum per word and not per language.
+    counter = np.uint16 if numbers.shape[1] < 1 << 16 else np.uint32
+    per_word = 8 // counter().itemsize
+    one_hot = np.zeros((langs + 1, -(-(langs + 1) // per_word) * per_word), dtype=counter)
+    one_hot[np.arange(langs + 1), np.arange(langs + 1)] = 1
+    before = np.empty((len(rows), one_hot.shape[1]), dtype=counter)
+    for word, column in zip(before.view(np.uint64).T, one_hot.view(np.uint64).T, strict=True):
+        word[:] = np.cumsum(column[numbers], axis=1)[rows, columns]
+    before[np.arange(len(rows)), numbers[rows, columns]] -= 1  # the place itself
+    return before[:, :langs]
