@@ -23,6 +23,7 @@ from isoglot.cli.data import data_app
 from isoglot.cli.demo import demo
 from isoglot.cli.evaluate import evaluate
 from isoglot.cli.experiment import experiment
+from isoglot.cli.report import report
 from isoglot.cli.train import train
 from isoglot.errors import IsoglotError
 
@@ -42,6 +43,7 @@ app.command()(align)
 app.command()(train)
 app.command()(evaluate)
 app.command()(compare)
+app.command()(report)
 app.command()(experiment)
 
 

@@ -1,12 +1,26 @@
-"""One table, three ways to write it: Markdown, aligned text, CSV. No figures, no rounding."""
+"""One table, four ways to write it: Markdown, aligned text, CSV, LaTeX. No figures, no rounding."""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 
 __all__ = ["Table", "shorten"]
+
+_LATEX = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "±": r"$\pm$",
+        "−": "$-$",
+        "–": "--",
+        "\u202f": r"\,",
+    }
+)
 
 
 def shorten(text: str, width: int) -> str:
@@ -47,6 +61,20 @@ class Table:
         writer.writerows(self.rows)
         return file.getvalue()
 
+    def to_latex(self) -> str:
+        """Return a LaTeX ``tabular`` with the rules of the package ``booktabs``.
+
+        It stands alone: a caption and a float are the document's. Letters are left as they are,
+        for XeLaTeX and LuaLaTeX; what LaTeX reads as commands is escaped.
+        """
+        header, *rows = ([_latex(cell) for cell in line] for line in (self.columns, *self.rows))
+        figures = len(self.columns) - self.text_columns
+        body = "".join(f"{' & '.join(cells)} \\\\\n" for cells in rows)
+        return (
+            f"\\begin{{tabular}}{{{'l' * self.text_columns}{'r' * figures}}}\n\\toprule\n"
+            f"{' & '.join(header)} \\\\\n\\midrule\n{body}\\bottomrule\n\\end{{tabular}}\n"
+        )
+
     def _aligned(self, escape: str = "") -> list[list[str]]:
         """Return the header and the rows, every cell padded to the width of its column."""
         lines = [
@@ -62,3 +90,9 @@ class Table:
             ]
             for line in lines
         ]
+
+
+def _latex(cell: str) -> str:
+    """Escape a cell; a star or bracket that begins a row would be an option of the row before."""
+    escaped = re.sub(r"(?<![\w.])-(?=[\d.])", "$-$", cell.translate(_LATEX))  # a minus, no hyphen
+    return f"{{}}{escaped}" if escaped.startswith(("*", "[")) else escaped
