@@ -18,6 +18,7 @@ from typer.exceptions import Abort, Exit, TyperException
 from isoglot import __version__
 from isoglot.cli.align import align
 from isoglot.cli.audit import audit
+from isoglot.cli.card import card
 from isoglot.cli.compare import compare
 from isoglot.cli.data import data_app
 from isoglot.cli.demo import demo
@@ -44,6 +45,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(report)
+app.command()(card)
 app.command()(experiment)
 
 
