@@ -57,7 +57,7 @@ format: setup
 
 # All of them, or the one of NAME.
 bench: setup
-	for name in $(or $(NAME),$(filter-out __init__,$(basename $(notdir $(wildcard benchmarks/*.py))))); do \
+	for name in $(or $(NAME),$(filter-out _%,$(basename $(notdir $(wildcard benchmarks/*.py))))); do \
 		$(OFFLINE) $(BIN)/python -m benchmarks.$$name || exit 1; \
 	done
 

@@ -51,10 +51,14 @@ class RankingHead:
         """Take the scores of a block for one query: (passages,) and their rows."""
         depth, filled = self._scores.shape[1], self._filled[query]
         if filled == depth:
-            found = np.flatnonzero(scores >= self._scores[query, -1])
+            (found,) = (scores >= self._scores[query, -1]).nonzero()
             scores, rows = scores[found], rows[found]
-        scores = np.concatenate([self._scores[query, :filled], scores])
-        rows = np.concatenate([self._passages[query, :filled], rows])
+        if filled:
+            scores = np.concatenate([self._scores[query, :filled], scores])
+            rows = np.concatenate([self._passages[query, :filled], rows])
+        if len(scores) > _WORTH_SORTING * depth:
+            found = _candidates(scores, depth)
+            scores, rows = scores[found], rows[found]
         if len(scores) > _WORTH_SORTING * depth:
             best = _best(scores, rows, self._table, depth)
             scores, rows = scores[best], rows[best]
@@ -72,10 +76,8 @@ def _best(
     scores: NDArray[np.float32], rows: NDArray[np.integer], table: PassageTable, depth: int
 ) -> NDArray[np.intp]:
     """Return the positions of the ``depth`` best of more passages, in no order."""
-    found = _candidates(scores, depth)
-    reached = scores[found]
-    last = np.partition(reached, -depth)[-depth]
-    above, ties = found[reached > last], found[reached == last]
+    last = np.partition(scores, -depth)[-depth]
+    above, ties = np.flatnonzero(scores > last), np.flatnonzero(scores == last)
     missing = depth - len(above)
     if missing < len(ties):  # the doc id decides
         ties = ties[np.argpartition(table.id_ranks[rows[ties]], -missing)[-missing:]]
@@ -91,9 +93,9 @@ def _candidates(scores: NDArray[np.float32], depth: int) -> NDArray[np.intp]:
     sample = scores[:: max(1, len(scores) // _SAMPLE)]
     wanted = 2 * depth * len(sample) // len(scores) + 8
     if wanted < len(sample):
-        reaching = np.flatnonzero(scores >= np.partition(sample, -wanted)[-wanted])
+        (reaching,) = (scores >= np.partition(sample, -wanted)[-wanted]).nonzero()
         if len(reaching) >= depth:
-            return reaching
+            return np.asarray(reaching)
     return np.arange(len(scores))
 
 
@@ -101,7 +103,7 @@ def best_first(
     scores: NDArray[np.floating], rows: NDArray[np.integer], table: PassageTable
 ) -> NDArray[np.intp]:
     """Return the order of passages: score, then doc id, both descending (trec_eval's)."""
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores)
     ordered = scores[order]
     if (ordered[1:] == ordered[:-1]).any():
         order = np.lexsort((-table.id_ranks[rows], -scores))

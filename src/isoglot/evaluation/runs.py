@@ -19,7 +19,8 @@ from isoglot.records import ScoredDoc
 
 __all__ = ["count_in_ranking", "ranking_from_runs"]
 
-_BLOCK_QUERIES = 64
+_MARKS = 1 << 20
+"""Cells of the tables that a block of queries needs, unless there are more passages."""
 
 
 def ranking_from_runs(
@@ -91,21 +92,27 @@ def count_in_ranking(
     ranked = np.zeros(len(relevant.passages), dtype=np.bool_)
     # A row more: what stands behind the last passage of a ranking is in no language.
     numbers = np.append(table.lang_numbers, len(table.langs))
-    pair_of = np.full((_BLOCK_QUERIES, len(table) + 1), -1, dtype=np.int32)
-    for start in range(0, len(ranking.passages), _BLOCK_QUERIES):
-        head = ranking.passages[start : start + _BLOCK_QUERIES]
+    # A mark for every passage of every query in a block: the cost of finding the relevant ones does
+    # not depend on how many there are. The last column is what NO_PASSAGE leads to.
+    width = len(table) + 1
+    size = int(np.clip(_MARKS // width, 1, len(ranking.passages)))
+    marks = np.zeros((size, width), dtype=np.bool_)
+    pair_of = np.empty((size, width), dtype=np.int32)
+    starts = width * np.arange(size)[:, None]
+    for start in range(0, len(ranking.passages), size):
+        head = ranking.passages[start : start + size]
         bounds = relevant.indptr[start : start + len(head) + 1]
         passages = relevant.passages[bounds[0] : bounds[-1]]
-        # The table says of every passage which pair it is, so that the cost does not depend on
-        # how many relevant passages a query has.
         rows = np.repeat(np.arange(len(head)), np.diff(bounds))
+        marks[rows, passages] = True
         pair_of[rows, passages] = np.arange(bounds[0], bounds[-1])
-        found = np.take_along_axis(pair_of[: len(head)], head, axis=1)
-        pair_of[rows, passages] = -1
-        queries, columns = np.nonzero(found >= 0)
-        pairs = found[queries, columns]
+        found = marks.ravel().take(starts[: len(head)] + head, mode="wrap")
+        queries, columns = np.nonzero(found)
+        pairs = pair_of[queries, head[queries, columns]]
+        marks[rows, passages] = False
         ranked[pairs] = True
-        higher[pairs] = _count_before(numbers[head], queries, columns, len(table.langs))
+        langs = numbers.take(head, mode="wrap")
+        higher[pairs] = _count_before(langs, queries, columns, len(table.langs))
     return higher, ranked
 
 
@@ -127,6 +134,6 @@ def _count_before(
     one_hot[np.arange(langs + 1), np.arange(langs + 1)] = 1
     before = np.empty((len(rows), one_hot.shape[1]), dtype=counter)
     for word, column in zip(before.view(np.uint64).T, one_hot.view(np.uint64).T, strict=True):
-        word[:] = np.cumsum(column[numbers], axis=1)[rows, columns]
+        word[:] = np.cumsum(column.take(numbers), axis=1)[rows, columns]
     before[np.arange(len(rows)), numbers[rows, columns]] -= 1  # the place itself
     return before[:, :langs]

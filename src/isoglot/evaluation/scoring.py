@@ -25,7 +25,8 @@ from isoglot.evaluation.vectors import (
 
 __all__ = ["ScoreBlock", "Scorer", "VectorScorer"]
 
-_ROWS_AT_A_TIME = 4_096
+_ROWS_AT_A_TIME = 512
+"""Read, checked and normalized while they are in the processor's cache."""
 
 
 class ScoreBlock(Protocol):
@@ -131,12 +132,11 @@ class VectorScorer:
         return repeated_rows(self._segments)
 
     def _take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        if len(self._segments) == 1:
+            return np.asarray(self._segments[0].take(rows, axis=0))
         numbers = np.searchsorted(self._starts, rows, side="right") - 1
-        used = np.unique(numbers)
-        if len(used) == 1:
-            return np.asarray(self._segments[used[0]][rows - self._starts[used[0]]])
         taken = np.empty((len(rows), self._queries.shape[1]), dtype=self._segments[0].dtype)
-        for number in used:
+        for number in np.unique(numbers):
             here = numbers == number
             taken[here] = self._segments[number][rows[here] - self._starts[number]]
         return taken

@@ -96,6 +96,27 @@ class RelevantRanks:
         pairs = np.arange(len(self.queries))
         return self.higher[pairs, self.passage_lang_numbers].astype(np.int64) + 1
 
+    def pairs_of(self, query_lang: str, passage_lang: str) -> NDArray[np.int64]:
+        """Return the pairs of a query language and a passage language, or ``*`` for all of them."""
+        by_lang = self._pairs_by_lang
+        if passage_lang == ALL_LANGUAGES:
+            of_query = [pairs for (lang, _), pairs in by_lang.items() if lang == query_lang]
+            return np.sort(np.concatenate([np.empty(0, dtype=np.int64), *of_query]))
+        return by_lang.get((query_lang, passage_lang), np.empty(0, dtype=np.int64))
+
+    @cached_property
+    def _pairs_by_lang(self) -> dict[tuple[str, str], NDArray[np.int64]]:
+        """The pairs of every two languages that have any, ascending."""
+        langs, codes = np.unique(self.query_langs, return_inverse=True)
+        passage_langs = list(self.pool_sizes)
+        keys = codes[self.queries] * len(passage_langs) + self.passage_lang_numbers
+        order = np.argsort(keys, kind="stable")
+        found, firsts = np.unique(keys[order], return_index=True)
+        return {
+            (str(langs[key // len(passage_langs)]), passage_langs[key % len(passage_langs)]): part
+            for key, part in zip(found.tolist(), np.split(order, firsts[1:]), strict=True)
+        }
+
     def restrict(self, langs: Iterable[str]) -> RelevantRanks:
         """Return the ranks in the pools of some languages, for the queries in these languages.
 
@@ -191,15 +212,13 @@ def list_pools(
 
 def measure_pool(ranks: RelevantRanks, pool: Pool, measures: Sequence[Measure]) -> PoolValues:
     """Compute the measures in one pool; queries without a relevant passage there are left out."""
-    here = ranks.pair_query_langs == pool.query_lang
-    if pool.passage_lang == ALL_LANGUAGES:
-        ranks_in_pool = ranks.multilingual_ranks
-    else:
-        here &= ranks.passage_langs == pool.passage_lang
-        ranks_in_pool = ranks.own_language_ranks
-    queries, sizes = np.unique(ranks.queries[here], return_counts=True)
+    pairs = ranks.pairs_of(pool.query_lang, pool.passage_lang)
+    everywhere = pool.passage_lang == ALL_LANGUAGES
+    places = (ranks.multilingual_ranks if everywhere else ranks.own_language_ranks)[pairs]
+    firsts = np.flatnonzero(np.diff(ranks.queries[pairs], prepend=-1))
+    queries, sizes = ranks.queries[pairs[firsts]], np.diff(firsts, append=len(pairs))
     if not queries.size:
         return PoolValues(pool, queries, np.empty((len(measures), 0)))
-    found = np.where(ranks.ranked[here], ranks_in_pool[here], np.inf)
-    relevants = RankedRelevants.from_pairs(sizes, found, ranks.gains[here])
+    found = np.where(ranks.ranked[pairs], places, np.inf)
+    relevants = RankedRelevants.from_pairs(sizes, found, ranks.gains[pairs])
     return PoolValues(pool, queries, np.stack([compute(m, relevants) for m in measures]))
