@@ -88,7 +88,7 @@ def test_runs_of_full_depth_give_the_figures_of_the_model(call, checkpoints, gro
     code, _, _ = call(*line, *runs, "--depth", 2, "-o", tmp_path / "cut")
     assert code == 0
     metrics = metrics_of(tmp_path / "cut")
-    assert (metrics["model"], metrics["depth"]) == ("runs", 2)
+    assert (metrics["model"], metrics["depth"]) == ("model", 2)  # the folder of the runs
     assert metrics["bias"]["rank_distance"] is None
     table = pq.read_table(tmp_path / "cut" / "ranks.parquet").to_pylist()
     assert {row["rank"] for row in table} <= {1, 2, None}
@@ -144,6 +144,7 @@ def test_worst_queries_are_written_with_their_texts(call, checkpoints, groups, t
         (("--pooling", "cls"), "--pooling is of a model, and there is no --model; name it"),
         (("-m", "bm25", "--embeddings", "x"), "bm25 has no embeddings; leave the folder"),
         (("--run", "en=x", "--embeddings", "x"), "runs and embeddings are both given; measure one"),
+        (("-m", "bm25", "--pooling", "cls"), "bm25 is no encoder and has no pooling; leave it out"),
         (("-m", "bm25", "--depth", "3"), "a depth is given without runs; it says how much of them"),
         (("--run", "x.trec"), "say the language of its queries, as in sw=x.trec; or name a folder"),
         (("--run", "fr=x"), "has no queries in 'fr'; allowed: de, en, sw"),
@@ -155,12 +156,95 @@ def test_worst_queries_are_written_with_their_texts(call, checkpoints, groups, t
         (("-m", "bm25", "--subset", "a=yo"), "has no passages in 'yo'; it has de, en, sw"),
         (("-m", "bm25", "--topics", "en"), "translated topics 'en': expected SOURCE:LANG=FILE"),
         (("-m", "bm25", "--dtype", "int8"), "dtype"),
+        (("-m", "bm25", "--dtype", "float16"), "dtype is of a folder of embeddings, and none is"),
     ],
 )
 def test_what_can_be_said_wrong(refused, groups, tmp_path, options, message):
     found = refused("evaluate", "-b", groups, "-o", tmp_path / "out", *options)
     assert message in found
     assert not (tmp_path / "out" / "COMPLETE").exists()
+
+
+def write_runs(folder, langs=("en", "sw")):
+    """Write runs of the MIRACL folder, 8 passages per query."""
+    folder.mkdir(parents=True)
+    for lang in langs:
+        lines = [f"{q} Q0 {lang}:{d}#0 0 {9 - d} theirs\n" for q in range(4) for d in range(8)]
+        (folder / f"{lang}.trec").write_text("".join(lines), "utf-8")
+    return folder
+
+
+def test_runs_that_are_measured_are_never_overwritten(refused, miracl, tmp_path):
+    runs = write_runs(tmp_path / "project" / "runs")
+    before = {path: path.read_bytes() for path in runs.iterdir()}
+    for spec in (("--run", runs), ("--run", f"en={runs / 'en.trec'}")):
+        line = ("evaluate", "-b", miracl, *spec, "--depth", 3, "-o", tmp_path / "project")
+        assert "would be lost; choose another --output" in refused(*line)
+    assert {path: path.read_bytes() for path in runs.iterdir()} == before
+
+
+def test_files_of_others_survive_a_first_and_a_second_evaluation(call, miracl, tmp_path):
+    out = tmp_path / "out"
+    theirs = [out / "runs" / "bm25.trec", out / "qrels" / "gold.qrels"]
+    for path in theirs:
+        path.parent.mkdir(parents=True)
+        path.write_text("mine\n", "utf-8")
+    line = ("evaluate", "-b", miracl, "-m", "bm25", "-o", out, "--overwrite")
+    assert call(*line)[0] == call(*line)[0] == 0
+    assert [path.read_text("utf-8") for path in theirs] == ["mine\n"] * 2
+
+
+def test_a_query_language_without_a_run_is_refused(refused, miracl, tmp_path):
+    runs = write_runs(tmp_path / "runs", ["en"])
+    message = refused("evaluate", "-b", miracl, "--run", runs, "-o", tmp_path / "out")
+    assert "no run for the queries in sw, which would all score 0; give it, or" in message
+
+
+def test_written_runs_of_runs_have_the_depth_asked_for(call, miracl, tmp_path):
+    out = tmp_path / "out"
+    line = ("evaluate", "-b", miracl, "--run", write_runs(tmp_path / "runs"), "-o", out)
+    assert call(*line, "--run-depth", 2)[0] == 0
+    assert len((out / "runs" / "en.trec").read_text("utf-8").splitlines()) == 4 * 2
+    assert (metrics_of(out)["run_depth"], metrics_of(out)["depth"]) == (2, 8)
+
+
+def test_a_model_does_not_mix_its_embeddings_with_those_of_another_system(
+    call, checkpoints, miracl, tmp_path
+):
+    (tmp_path / "theirs").mkdir()
+    np.save(tmp_path / "theirs" / "queries.npy", np.ones((8, 4)))
+    line = ("evaluate", "-b", miracl, "-m", checkpoints["static"], "-o", tmp_path / "out")
+    code, _, shown = call(*line, "--embeddings", tmp_path / "theirs")
+    assert code == 2
+    assert "holds embeddings of another system; leave the model out to measure them" in shown
+
+
+def test_queries_stay_when_other_passages_are_refused(call, checkpoints, miracl, tmp_path):
+    store, other = tmp_path / "store", tmp_path / "other"
+    line = ("evaluate", "-m", checkpoints["static"], "--embeddings", store)
+    assert call(*line, "-b", miracl, "-o", tmp_path / "a")[0] == 0
+    shutil.copytree(miracl, other)
+    for name in ("corpus.jsonl", "topics.dev.tsv"):
+        path = other / "en" / name
+        path.write_text(path.read_text("utf-8").replace("stone", "rock"), "utf-8")
+    before = (store / "queries" / "en-00000.npy").read_bytes()
+    assert call(*line, "-b", other, "-o", tmp_path / "b")[0] == 2
+    assert (store / "queries" / "en-00000.npy").read_bytes() == before
+
+
+def test_a_subset_in_which_nobody_asks_is_refused_before_the_work(refused, tmp_path):
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    rows = [
+        {"_id": f"{lang}{i}", "text": f"{i}", "lang": lang} for lang in ("en", "sw") for i in "ab"
+    ]
+    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    query = json.dumps({"_id": "q", "text": "a", "lang": "en"})
+    (folder / "queries.jsonl").write_text(query, "utf-8")
+    (folder / "qrels" / "test.tsv").write_text("q\tena\t1\n", "utf-8")
+    line = ("evaluate", "-b", folder, "-m", "bm25", "-o", tmp_path / "out")
+    assert "subset 'low': nothing can be measured in sw (" in refused(*line, "--subset", "low=sw")
+    assert not (tmp_path / "out").exists()
 
 
 def test_folders_that_hold_no_runs(refused, call, groups, tmp_path):

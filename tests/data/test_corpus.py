@@ -1,5 +1,6 @@
 """Passages on disk are the same passages, and what a collection checks is checked when writing."""
 
+import json
 import os
 import signal
 import subprocess
@@ -101,6 +102,37 @@ def test_what_is_stored_is_not_read_again_unless_its_key_changed_or_a_file_is_cu
 
 
 @pytest.mark.parametrize(
+    "record", ["", "{", "[]", "{}", '{"key": 1}', '{"key": {"format": "isoglot passages 1"}}']
+)
+def test_a_damaged_record_is_written_anew(tmp_path, record):
+    store_passages(tmp_path, {}, lambda: PASSAGES, name="tiny")
+    (tmp_path / "passages.json").write_text(record)
+    for _ in range(2):
+        assert list(store_passages(tmp_path, {}, lambda: PASSAGES, name="tiny")) == BY_LANGUAGE
+
+
+def write_other_columns(path):
+    schema = pa.schema([("id", pa.string())])
+    with pa.ipc.new_file(str(path), schema) as writer:
+        writer.write_batch(pa.record_batch([["a:0"]], schema=schema))
+
+
+@pytest.mark.parametrize("other_columns", [False, True])
+def test_a_file_of_the_right_size_that_cannot_be_used_is_written_anew(tmp_path, other_columns):
+    store(tmp_path)
+    path = tmp_path / "a.arrow"
+    if other_columns:
+        write_other_columns(path)
+        record = json.loads((tmp_path / "passages.json").read_text())
+        record["bytes"]["a"] = path.stat().st_size
+        (tmp_path / "passages.json").write_text(json.dumps(record))
+    else:
+        path.write_bytes(bytes(path.stat().st_size))
+    assert list(store(tmp_path)) == BY_LANGUAGE
+    assert path.stat().st_size == json.loads((tmp_path / "passages.json").read_text())["bytes"]["a"]
+
+
+@pytest.mark.parametrize(
     ("passages", "message"),
     [
         ([*PASSAGES, PASSAGES[3]], r"tiny: passage id 'b:1' occurs more than once \(1 such id\)"),
@@ -149,6 +181,7 @@ store_passages(Path({str(tmp_path)!r}), {{"source": "1"}}, read, name="tiny")
     killed = subprocess.run([sys.executable, "-c", code], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert list(tmp_path.glob(".a.arrow.*")) and not (tmp_path / "passages.json").exists()
+    (tmp_path / ".passages.json.abc").touch()  # as if killed later, too
     assert list(store(tmp_path)) == BY_LANGUAGE
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "a.arrow",

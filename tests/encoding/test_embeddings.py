@@ -1,5 +1,7 @@
 """Embeddings are brought into the collection's order by their ids, whoever made them."""
 
+import json
+
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
@@ -132,6 +134,16 @@ def test_shards_of_a_stored_corpus_stay_on_disk(shards, tmp_path):
 def test_a_part_of_the_languages_is_enough(shards):
     found = read_embeddings(shards, COLLECTION.restrict(["sw"]))
     assert sum(map(len, found.passages)) == 3 and len(found.queries) == 2
+
+
+def test_other_languages_need_not_be_finished_those_of_the_collection_must(shards):
+    manifest = json.loads((shards / "manifest.json").read_text())
+    manifest["passages"]["bn"]["complete"] = False  # as a killed process leaves it
+    (shards / "manifest.json").write_text(json.dumps(manifest))
+    found = read_embeddings(shards, COLLECTION.restrict(["sw"]))
+    assert sum(map(len, found.passages)) == 3
+    with pytest.raises(ArtifactError, match="the passages in 'bn' are unfinished"):
+        read_embeddings(shards, COLLECTION)
 
 
 def test_other_queries_of_our_shards_are_left_out(shards):

@@ -2,12 +2,19 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from isoglot.encoding.shards import Origin, ShardWriter, hash_inputs, open_shards
+from isoglot.encoding.shards import (
+    Origin,
+    ShardWriter,
+    hash_inputs,
+    open_shards,
+    read_origin,
+)
 from isoglot.errors import ArtifactError, DataError
 
 ORIGIN = Origin("tiny", "0" * 64, 2, "float16", "cosine", "", "passage: ", 3)
@@ -33,9 +40,10 @@ def write(folder, langs=("sw", "bn"), origin=ORIGIN, finish=True):
 def test_what_is_written_is_read_memory_mapped_languages_sorted(tmp_path):
     write(tmp_path)
     shards = open_shards(tmp_path, verify=True)
-    assert (shards.origin, shards.passage_langs) == (ORIGIN, ("bn", "sw"))
-    assert all(isinstance(array, np.memmap) for array in shards.passages)
-    assert [array.tolist() for array in shards.passages] == [
+    assert (shards.origin, list(shards.shards["passages"])) == (ORIGIN, ["bn", "sw"])
+    passages = list(shards.vectors("passages"))
+    assert all(isinstance(array, np.memmap) for array in passages)
+    assert [array.tolist() for array in passages] == [
         [[0, 1], [2, 3], [4, 5]],
         [[6, 7]],
     ] * 2
@@ -45,9 +53,11 @@ def test_what_is_written_is_read_memory_mapped_languages_sorted(tmp_path):
         ("sw", ["sw:0", "sw:1", "sw:2"]),
         ("sw", ["sw:3"]),
     ]
-    assert [len(array) for array in shards.queries] == [2, 2]
-    assert list(shards.ids("queries", ["sw"])) == [("sw", ["7", "8"])]
-    assert [len(array) for array in shards.vectors("passages", ["sw"])] == [3, 1]
+    assert [len(array) for array in shards.vectors("queries")] == [2, 2]
+    part = open_shards(tmp_path, passage_langs=["sw", "te"], query_langs=["bn"])
+    assert list(part.ids("queries")) == [("bn", ["7", "8"])]
+    assert [lang for lang, _ in part.ids("passages")] == ["sw", "sw"]
+    assert [len(array) for array in part.vectors("passages")] == [3, 1]
 
 
 def test_the_layout(tmp_path):
@@ -72,9 +82,44 @@ def test_the_layout(tmp_path):
 def test_an_unfinished_language_is_not_read(tmp_path):
     write(tmp_path, finish=False)
     with pytest.raises(
-        ArtifactError, match=r"the queries in 'bn' are unfinished \(1 shards so far\); run the same"
+        ArtifactError, match=r"the queries in 'bn' are unfinished \(1 shards so far\); encode again"
     ):
         open_shards(tmp_path)
+
+
+def test_other_languages_may_be_unfinished_or_damaged(tmp_path):
+    write(tmp_path, ["sw"])
+    write(tmp_path, ["bn"], finish=False)
+    with pytest.raises(ArtifactError, match=r"the passages in 'bn' are unfinished \(2 shards"):
+        open_shards(tmp_path, passage_langs=["bn", "sw"], query_langs=["sw"])
+    write(tmp_path, ["te"])
+    (tmp_path / "passages" / "te-00000.npy").unlink()
+    with pytest.raises(ArtifactError, match=r"te-00000\.npy is missing"):
+        open_shards(tmp_path, passage_langs=["sw", "te"], query_langs=["sw"])
+    found = open_shards(tmp_path, passage_langs=["sw"], query_langs=["sw"], verify=True)
+    assert [len(array) for array in found.vectors("passages")] == [3, 1]
+
+
+def test_the_origin_is_read_without_the_shards(tmp_path):
+    assert read_origin(tmp_path) is None
+    write(tmp_path, finish=False)
+    shutil.rmtree(tmp_path / "passages")
+    assert read_origin(tmp_path) == ORIGIN
+
+
+def test_what_a_killed_process_left_is_taken_away(tmp_path):
+    write(tmp_path, ["sw"])
+    before = sorted(tmp_path.rglob("*"))
+    for name in (
+        ".manifest.json.abc",
+        "passages/.sw-00002.npy.abc",
+        "passages/.sw-00002.ids.txt.abc",
+        "queries/.sw-00001.npy.abc",
+        "queries/.sw-00001.ids.txt.abc",
+    ):
+        (tmp_path / name).touch()
+    ShardWriter(tmp_path, ORIGIN)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_sizes_are_always_compared_and_hashes_when_asked_for(tmp_path):
@@ -86,7 +131,7 @@ def test_sizes_are_always_compared_and_hashes_when_asked_for(tmp_path):
     with pytest.raises(ArtifactError, match=r"sw-00000\.npy: sw-00000\.npy has another SHA-256"):
         open_shards(tmp_path, verify=True)
     os.truncate(path, 100)
-    with pytest.raises(ArtifactError, match=r"has 100 bytes, the manifest says 140; run the same"):
+    with pytest.raises(ArtifactError, match=r"has 100 bytes, the manifest says 140; encode again"):
         open_shards(tmp_path)
     path.write_bytes(whole)
     (tmp_path / "passages" / "sw-00001.ids.txt").unlink()
@@ -99,10 +144,10 @@ def test_an_array_of_another_kind_is_refused_though_it_has_the_right_size(tmp_pa
     path = tmp_path / "passages" / "sw-00000.npy"
     np.save(path, vectors(3).reshape(2, 3))
     with pytest.raises(ArtifactError, match=r"shape \(2, 3\), the manifest says \(3, 2\)"):
-        open_shards(tmp_path).passages  # noqa: B018
+        list(open_shards(tmp_path).vectors("passages"))
     path.write_bytes(b"x" * 140)
     with pytest.raises(ArtifactError, match=r"sw-00000\.npy: cannot be read as \.npy"):
-        open_shards(tmp_path).passages  # noqa: B018
+        list(open_shards(tmp_path).vectors("passages"))
 
 
 @pytest.mark.parametrize(
@@ -169,7 +214,7 @@ def test_queries_may_be_others_than_before(tmp_path):
     writer.write("queries", "sw", 0, ["x"], vectors(1), "changed")
     writer.finish("queries", "sw", 1)
     shards = open_shards(tmp_path, verify=True)
-    assert list(shards.ids("queries", ["sw"])) == [("sw", ["x"])]
+    assert dict(shards.ids("queries"))["sw"] == ["x"]
     assert sorted(path.name for path in tmp_path.glob("queries/sw*")) == [
         "sw-00000.ids.txt",
         "sw-00000.npy",

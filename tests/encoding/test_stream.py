@@ -11,7 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import (
+    Pooling,
+    StaticEmbedding,
+    WordEmbeddings,
+)
+from sentence_transformers.sentence_transformer.modules.tokenizer import WhitespaceTokenizer
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.normalizers import Lowercase
 
 from isoglot.data.corpus import store_passages
 from isoglot.encoding import stream
@@ -53,19 +63,21 @@ def contents(folder):
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float16", 1e-3)])
 def test_shards_hold_the_vectors_of_encoding_at_once(model, tmp_path, dtype, tolerance):
     shards = open_shards(encode(model, tmp_path, dtype=dtype), verify=True)
-    assert [len(array) for array in shards.passages] == [3, 3, 1] * 2
-    assert shards.passages[0].dtype == dtype
+    found = list(shards.vectors("passages"))
+    assert [len(array) for array in found] == [3, 3, 1] * 2
+    assert found[0].dtype == dtype
     ordered = [p for lang in ("bn", "sw") for p in PASSAGES if p.lang == lang]
     assert [name for _, ids in shards.ids("passages") for name in ids] == [
         passage.doc_id for passage in ordered
     ]
     expected = encode_texts(model, [passage.text for passage in ordered], "passage")
-    assert np.allclose(np.concatenate(shards.passages), expected, atol=tolerance)
+    assert np.allclose(np.concatenate(found), expected, atol=tolerance)
     assert shards.origin.passage_prompt == (model.prompts.get("document") or "")
 
 
 def test_equal_texts_of_a_shard_share_every_bit(model, tmp_path):
-    first, _ = list(open_shards(encode(model, tmp_path, shard_size=5)).vectors("passages", ["sw"]))
+    shards = open_shards(encode(model, tmp_path, shard_size=5), passage_langs=["sw"])
+    first, _ = shards.vectors("passages")
     assert first[1].tobytes() == first[3].tobytes()
 
 
@@ -77,7 +89,7 @@ def test_queries_have_their_own_shards_and_prompt(checkpoints, tmp_path):
     shards = open_shards(tmp_path)
     assert list(shards.ids("queries")) == [("bn", ["7"]), ("sw", ["7", "8"])]
     expected = encode_texts(model, ["ki", "Nini?", "Nani?"], "query")
-    assert np.allclose(np.concatenate(shards.queries), expected, atol=1e-6)
+    assert np.allclose(np.concatenate(list(shards.vectors("queries"))), expected, atol=1e-6)
 
 
 def test_other_queries_take_the_place_of_those_there(static, tmp_path, capsys):
@@ -101,7 +113,7 @@ def test_a_list_a_stored_corpus_and_a_stream_give_the_same_bytes(static, tmp_pat
 def test_languages_may_be_added_later(static, tmp_path):
     swahili = [passage for passage in PASSAGES if passage.lang == "sw"]
     encode(static, tmp_path / "grown", swahili)
-    assert open_shards(tmp_path / "grown").passage_langs == ("sw",)
+    assert list(open_shards(tmp_path / "grown").shards["passages"]) == ["sw"]
     encode(static, tmp_path / "grown")
     assert contents(tmp_path / "grown") == contents(encode(static, tmp_path / "whole"))
 
@@ -186,10 +198,49 @@ def test_identity_is_that_of_weights_and_settings(checkpoints, tmp_path):
     before = model_identity(model)
     shutil.copytree(checkpoints["e5"], tmp_path / "copy")
     assert model_identity(SentenceTransformer(str(tmp_path / "copy"), device="cpu")) == before
+    model.encode(["short", "long " * 99], batch_size=2)  # sets truncation and padding
+    assert model_identity(model) == before
     model.max_seq_length = 7
     shorter = model_identity(model)
+    model.default_prompt_name = "query"
+    prompted = model_identity(model)
     model.bfloat16()
-    assert len({before, shorter, model_identity(model)}) == 3
+    assert len({before, shorter, prompted, model_identity(model)}) == 4
+
+
+def static_encoder(normalizer=None):
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "Stone": 1, "stone": 2}, unk_token="[UNK]"))
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    module = StaticEmbedding(tokenizer, embedding_weights=np.eye(3, 4, dtype=np.float32))
+    return SentenceTransformer(modules=[module], device="cpu")
+
+
+def test_another_tokenizer_makes_another_identity(checkpoints):
+    plain = model_identity(static_encoder())
+    assert model_identity(static_encoder()) == plain
+    assert model_identity(static_encoder(Lowercase())) != plain
+    model = SentenceTransformer(str(checkpoints["e5"]), device="cpu")
+    found = [model_identity(model)]
+    model.tokenizer.truncation_side = "left"
+    found.append(model_identity(model))
+    model.tokenizer.backend_tokenizer.normalizer = Lowercase()
+    found.append(model_identity(model))
+    assert len(set(found)) == 3
+
+
+def test_a_slow_tokenizer_is_known_by_class_and_vocabulary():
+    def encoder(tokenizer, words=("stone", "water")):
+        module = WordEmbeddings(tokenizer(words), torch.eye(2, 4))
+        return SentenceTransformer(modules=[module, Pooling(4)], device="cpu")
+
+    class Other(WhitespaceTokenizer):
+        pass
+
+    plain = model_identity(encoder(WhitespaceTokenizer))
+    assert model_identity(encoder(WhitespaceTokenizer)) == plain
+    swapped = model_identity(encoder(WhitespaceTokenizer, ("water", "stone")))
+    assert len({plain, swapped, model_identity(encoder(Other))}) == 3
 
 
 def test_bad_options(static, tmp_path):

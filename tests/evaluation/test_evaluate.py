@@ -3,7 +3,7 @@ import pytest
 
 from isoglot.data.collection import Collection
 from isoglot.errors import ConfigError, DataError
-from isoglot.evaluation import evaluate
+from isoglot.evaluation import evaluate, evaluate_scorer
 from isoglot.records import Passage, Qrel, Query
 
 
@@ -134,12 +134,50 @@ def test_zero_vectors_score_zero(collection):
         (QUERIES, PASSAGES[:1], "passage embeddings: 1 rows for 3 texts"),
         (QUERIES[0], PASSAGES, r"shape \(query count, dim\), got float32 of shape \(2,\)"),
         (QUERIES, PASSAGES.astype(int), r"expected a floating-point array .* got int64"),
+        (QUERIES[:, :0], PASSAGES[:, :0], r"shape \(passage count, dim\), got float32 of shape"),
+        (QUERIES, [PASSAGES[:1].astype(np.float16), PASSAGES[1:]], "types float16, float32; bring"),
         (QUERIES[:, :1], PASSAGES, "query embeddings have 1 dimensions, passage .* have 2; encode"),
     ],
 )
 def test_embeddings_that_do_not_fit(collection, queries, passages, message):
     with pytest.raises(DataError, match=message):
         evaluate(collection, queries, passages)
+
+
+def test_the_direction_of_very_short_vectors_counts(collection):
+    long = evaluate(collection, QUERIES, PASSAGES).ranking.scores
+    short = evaluate(collection, QUERIES, PASSAGES * np.float32(2**-75)).ranking.scores
+    assert short == pytest.approx(long)
+
+
+class Scores:
+    """Scores that someone else computed."""
+
+    def __init__(self, scores):
+        self.values = np.array(scores, dtype=np.float32)
+        self.size = self.values.shape[1]
+
+    def twins(self):
+        return np.zeros(0, dtype=np.intp)
+
+    def block(self, rows):
+        self.rows = rows
+        return self
+
+    def scores(self, queries, out):
+        out[:] = self.values[queries][:, self.rows]
+
+
+def test_any_scores_can_be_measured(collection):
+    result = evaluate_scorer(
+        collection, Scores([[2, 1, 0], [0, 1, 2], [0, 1, 2]]), similarity="theirs"
+    )
+    expected = evaluate(collection, QUERIES, PASSAGES, similarity="dot")
+    assert result.settings == expected.settings
+    with pytest.raises(DataError, match=r"the scores of query 1 \(from 0\) hold NaN"):
+        evaluate_scorer(collection, Scores([[1, 1, 1], [0, np.nan, 0], [1, 1, 1]]), similarity="x")
+    with pytest.raises(DataError, match="scores for 2 passages, the collection has 3"):
+        evaluate_scorer(collection, Scores([[1, 1]] * 3), similarity="x")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pytest
 import pytrec_eval
 
 from isoglot.data.collection import Collection
-from isoglot.errors import DataError
+from isoglot.data.corpus import store_passages
+from isoglot.errors import ConfigError, DataError
 from isoglot.evaluation import evaluate, evaluate_ranking
 from isoglot.evaluation.runs import ranking_from_runs
 from isoglot.records import Passage, Qrel, Query, ScoredDoc
@@ -151,11 +152,39 @@ def test_a_shorter_list_and_a_query_without_results():
     assert ranking_from_runs(collection, runs, depth=1).passages.tolist() == [[1], [-1]]
 
 
+def test_scores_are_compared_as_trec_eval_does_in_float32():
+    # 1.00000001 is 1 in float32: a tie, and b goes before a.
+    passages = [Passage("a", "en", "."), Passage("b", "en", ".")]
+    collection = Collection("two", [Query("q", "en", "?")], passages, [Qrel("q", "en", "a", 1)])
+    run = {"a": 1.00000001, "b": 1.0}
+    results = [ScoredDoc("q", doc_id, score) for doc_id, score in run.items()]
+    ranking = ranking_from_runs(collection, {"en": results})
+    found = evaluate_ranking(collection, ranking, measures=["RR"]).summary["multilingual"]["RR"]
+    evaluator = pytrec_eval.RelevanceEvaluator({"q": {"a": 1}}, {"recip_rank"})
+    assert found == evaluator.evaluate({"q": run})["q"]["recip_rank"] == 0.5
+
+
+def test_passages_on_disk(tmp_path):
+    passages = [Passage(f"d{i}", "en", ".") for i in range(5)]
+    stored = store_passages(tmp_path, {}, lambda: iter(passages), name="stored")
+    collection = Collection("stored", [Query("q", "en", "?")], stored, [Qrel("q", "en", "d3", 1)])
+    ranking = ranking_from_runs(collection, {"en": [ScoredDoc("q", "d3", 1.0)]})
+    assert ranking.passages.tolist() == [[3]]
+    assert evaluate_ranking(collection, ranking).summary["multilingual"]["AP"] == 1
+
+
+def test_a_depth_of_nothing():
+    with pytest.raises(ConfigError, match="the depth of runs is 0; take 1 passage per query"):
+        ranking_from_runs(random_run(0, 3)[0], {}, depth=0)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         (ScoredDoc("q9", "d0", 1.0), "the run of 'en' names query 'q9', which tiny does not have"),
         (ScoredDoc("q1", "d9", 1.0), "names passage 'd9', which tiny does not have; evaluate it"),
+        (ScoredDoc("q1", "d0", 1e300), r"names passage 'd0' with the score 1e\+300 for query 'q1'"),
+        (ScoredDoc("q1", "d0", 2.0), "names passage 'd0' twice for query 'q1'; give each"),
     ],
 )
 def test_a_run_of_another_benchmark(line, message):
@@ -163,4 +192,4 @@ def test_a_run_of_another_benchmark(line, message):
         "tiny", [Query("q1", "en", "?")], [Passage("d0", "en", ".")], [Qrel("q1", "en", "d0", 1)]
     )
     with pytest.raises(DataError, match=message):
-        ranking_from_runs(collection, {"en": [line]})
+        ranking_from_runs(collection, {"en": [line, ScoredDoc("q1", "d0", 1.0)]})

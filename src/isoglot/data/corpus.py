@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoglot.artifacts import atomic_write, read_json, write_json
-from isoglot.errors import DataError
+from isoglot.errors import ArtifactError, DataError
 from isoglot.progress import progress_bar
 from isoglot.records import Passage
 
@@ -162,7 +162,7 @@ def store_passages(
     name: str,
     show_progress: bool = False,
 ) -> StoredPassages:
-    """Open the passages of a folder, written first if it does not hold them.
+    """Open the passages of a folder, written first if it does not hold them or is damaged.
 
     Within a language they keep their order; languages come in the order of their first passage.
     Writing holds one batch of texts per language and 8 bytes per passage, to find repeated ids. An
@@ -226,28 +226,57 @@ def _passages(lang: str, rows: Any) -> Iterator[Passage]:  # noqa: ANN401 - pyar
 
 def _open(folder: Path, key: Mapping[str, str]) -> StoredPassages | None:
     """Open a folder that was made for ``key`` and is whole, else return None."""
-    if not (folder / _RECORD).is_file():
+    import pyarrow as pa
+
+    sizes = _recorded_sizes(folder, key)
+    if sizes is None:
         return None
-    record = read_json(folder / _RECORD)
-    if record["key"] != key:
-        return None
-    for lang, size in record["bytes"].items():
-        path = folder / f"{lang}.arrow"
-        if not path.is_file() or path.stat().st_size != size:
+    try:
+        if any((folder / f"{lang}.arrow").stat().st_size != size for lang, size in sizes.items()):
             return None
-    return StoredPassages(_map(folder, lang) for lang in record["bytes"])
+        return StoredPassages(_map(folder, lang) for lang in sizes)
+    except (OSError, pa.ArrowException):  # a file is missing or no Arrow file of ours
+        return None
+
+
+def _recorded_sizes(folder: Path, key: Mapping[str, str]) -> dict[str, int] | None:
+    """Return the bytes of every language's file; None without a sound record for ``key``."""
+    try:
+        record = read_json(folder / _RECORD)
+    except ArtifactError:
+        return None
+    if not isinstance(record, dict) or record.get("key") != key:
+        return None
+    sizes = record.get("bytes")
+    return sizes if isinstance(sizes, dict) else None
 
 
 def _clear(folder: Path) -> None:
     """Take away the record and what a killed process may have left."""
-    for path in (*folder.glob(_RECORD), *folder.glob(".*.arrow.*")):
+    patterns = (_RECORD, f".{_RECORD}.*", ".*.arrow.*")
+    for path in itertools.chain.from_iterable(map(folder.glob, patterns)):
         path.unlink(missing_ok=True)
 
 
 def _map(folder: Path, lang: str) -> _Part:
+    """Open the file of a language.
+
+    Raises:
+        pyarrow.ArrowException: If it is no Arrow file, or has other columns.
+    """
     import pyarrow as pa
 
-    return _Part(lang, pa.ipc.open_file(pa.memory_map(str(folder / f"{lang}.arrow"))).read_all())
+    table = pa.ipc.open_file(pa.memory_map(str(folder / f"{lang}.arrow"))).read_all()
+    table.validate()
+    if table.schema != _schema():
+        raise pa.ArrowInvalid(f"the columns of {lang}.arrow are {table.schema.names}")
+    return _Part(lang, table)
+
+
+def _schema() -> Any:  # noqa: ANN401 - pyarrow has no types
+    import pyarrow as pa
+
+    return pa.schema([("doc_id", pa.string()), ("text", pa.string())])
 
 
 def _write(
@@ -281,7 +310,7 @@ class _LanguageWriter:
     def __init__(self, file: Any) -> None:  # noqa: ANN401 - any binary file
         import pyarrow as pa
 
-        self._schema = pa.schema([("doc_id", pa.string()), ("text", pa.string())])
+        self._schema = _schema()
         self._writer = pa.ipc.new_file(file, self._schema)
         self._ids: list[str] = []
         self._texts: list[str] = []

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoglot.data.collection import Collection
-from isoglot.data.corpus import StoredPassages, count_passages
+from isoglot.data.corpus import StoredPassages
 from isoglot.data.files import ask_language, list_folder, read_lines
 from isoglot.encoding.shards import MANIFEST, Origin, open_shards
 from isoglot.errors import DataError
@@ -51,13 +51,13 @@ def read_embeddings(folder: Path, collection: Collection, *, verify: bool = Fals
     else their array is put in order in memory.
 
     Args:
-        folder: In one of the two forms. Of our shards, other languages and other queries are left
-            out.
+        folder: In one of the two forms. Of our shards, other languages (finished or not) and other
+            queries are left out.
         collection: Every text must have a vector.
         verify: Compare the SHA-256 of our shards; sizes are always compared.
 
     Raises:
-        ArtifactError: If our shards are unfinished or damaged.
+        ArtifactError: If our shards of the collection's languages are unfinished or damaged.
         DataError: If files are missing or malformed, or an id is missing, unknown or repeated.
     """
     if (folder / MANIFEST).is_file():
@@ -93,28 +93,29 @@ class _Alignment:
 
 
 def _read_shards(folder: Path, collection: Collection, verify: bool) -> Embeddings:
-    shards = open_shards(folder, verify=verify)
-    langs = set(count_passages(collection.passages))
-    query_langs = {query.lang for query in collection.queries}
+    shards = open_shards(
+        folder,
+        passage_langs=collection.passage_langs,
+        query_langs=collection.query_langs,
+        verify=verify,
+    )
     passages = _align(
         _doc_ids(collection),
-        _arrow(ids for _, ids in shards.ids("passages", langs)),
+        _arrow(ids for _, ids in shards.ids("passages")),
         f"{folder}, passages",
         "passage",
         collection,
     )
     queries = _align(
         _query_keys(collection),
-        _arrow(
-            [_key(lang, name) for name in ids] for lang, ids in shards.ids("queries", query_langs)
-        ),
+        _arrow([_key(lang, name) for name in ids] for lang, ids in shards.ids("queries")),
         f"{folder}, queries",
         "query",
         collection,
         others=True,  # such as translated topics
     )
-    query_vectors = np.concatenate(list(shards.vectors("queries", query_langs)))
-    vectors = tuple(shards.vectors("passages", langs))
+    query_vectors = np.concatenate(list(shards.vectors("queries")))
+    vectors = tuple(shards.vectors("passages"))
     return Embeddings(
         query_vectors if queries.rows is None else query_vectors[queries.rows],
         vectors if passages.rows is None else (np.concatenate(vectors)[passages.rows],),

@@ -13,9 +13,8 @@ that was resumed leaves the same bytes as one that was not. Encoding is in ``str
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,10 +33,16 @@ __all__ = [
     "ShardWriter",
     "hash_inputs",
     "open_shards",
+    "read_origin",
 ]
 
 MANIFEST = "manifest.json"
 _FORMAT = "isoglot embeddings 1"
+_TEMPORARY = (
+    f".{MANIFEST}.*",
+    *(f"{kind}/.*.{end}.*" for kind in ("queries", "passages") for end in ("npy", "ids.txt")),
+)
+"""Files that a killed process may leave; see ``atomic_write``."""
 
 Kind = Literal["queries", "passages"]
 
@@ -101,24 +106,9 @@ class EmbeddingShards:
     shards: Mapping[Kind, Mapping[str, Sequence[Shard]]]
     """By kind and language."""
 
-    @property
-    def passage_langs(self) -> tuple[str, ...]:
-        """Languages with passages, sorted."""
-        return tuple(self.shards["passages"])
-
-    @cached_property
-    def passages(self) -> tuple[NDArray[Any], ...]:
-        """Memory-mapped (rows, dim) arrays of all languages, one per shard."""
-        return tuple(self.vectors("passages"))
-
-    @cached_property
-    def queries(self) -> tuple[NDArray[Any], ...]:
-        """Memory-mapped (rows, dim) arrays of all languages, one per shard."""
-        return tuple(self.vectors("queries"))
-
-    def vectors(self, kind: Kind, langs: Iterable[str] | None = None) -> Iterator[NDArray[Any]]:
-        """Yield the memory-mapped arrays of some languages, default all."""
-        for _, shard in self._select(kind, langs):
+    def vectors(self, kind: Kind) -> Iterator[NDArray[Any]]:
+        """Yield the memory-mapped (rows, dim) arrays of all languages, one per shard."""
+        for _, shard in self._each(kind):
             path = self.folder / shard.file
             try:
                 vectors: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -131,27 +121,31 @@ class EmbeddingShards:
                 )
             yield vectors
 
-    def ids(
-        self, kind: Kind, langs: Iterable[str] | None = None
-    ) -> Iterator[tuple[str, list[str]]]:
-        """Yield (language, ids) of the shards of some languages, default all."""
-        for lang, shard in self._select(kind, langs):
+    def ids(self, kind: Kind) -> Iterator[tuple[str, list[str]]]:
+        """Yield the language and the ids of every shard."""
+        for lang, shard in self._each(kind):
             text = (self.folder / shard.ids_file).read_bytes().decode()
             yield lang, text.removesuffix("\n").split("\n")
 
-    def _select(self, kind: Kind, langs: Iterable[str] | None) -> Iterator[tuple[str, Shard]]:
-        wanted = set(self.shards[kind] if langs is None else langs)
+    def _each(self, kind: Kind) -> Iterator[tuple[str, Shard]]:
         for lang, shards in self.shards[kind].items():
-            if lang in wanted:
-                for shard in shards:
-                    yield lang, shard
+            for shard in shards:
+                yield lang, shard
 
 
-def open_shards(folder: Path, *, verify: bool = False) -> EmbeddingShards:
-    """Open a folder of embedding shards.
+def open_shards(
+    folder: Path,
+    *,
+    passage_langs: Collection[str] | None = None,
+    query_langs: Collection[str] | None = None,
+    verify: bool = False,
+) -> EmbeddingShards:
+    """Open the embedding shards of some languages; those of others are not looked at.
 
     Args:
         folder: Written by ``isoglot.encoding.stream``.
+        passage_langs: Languages of passages; default: all. One that is not there is left out.
+        query_langs: Languages of queries, likewise.
         verify: Read every file and compare its SHA-256; sizes are always compared.
 
     Raises:
@@ -159,27 +153,39 @@ def open_shards(folder: Path, *, verify: bool = False) -> EmbeddingShards:
             damaged.
     """
     origin, contents = _read_manifest(folder)
-    for kind, langs in contents.items():
-        for lang, found in langs.items():
-            if not found.complete:
-                raise ArtifactError(
-                    f"{folder}: the {kind} in {lang!r} are unfinished ({len(found.shards)} shards "
-                    "so far); run the same command again, it continues there"
-                )
-            for shard in found.shards:
-                if damage := _damage(folder, shard, verify):
-                    raise ArtifactError(
-                        f"{folder / shard.file}: {damage}; run the same command again, it encodes "
-                        "this shard anew"
-                    )
-    return EmbeddingShards(
-        folder,
-        origin,
-        {
-            kind: {lang: tuple(found.shards) for lang, found in sorted(langs.items())}
-            for kind, langs in contents.items()
-        },
-    )
+    wanted: dict[Kind, Collection[str] | None] = {"queries": query_langs, "passages": passage_langs}
+    shards: dict[Kind, dict[str, Sequence[Shard]]] = {"queries": {}, "passages": {}}
+    for kind, langs in wanted.items():
+        for lang, found in sorted(contents[kind].items()):
+            if langs is None or lang in langs:
+                _refuse_unusable(folder, kind, lang, found, verify)
+                shards[kind][lang] = tuple(found.shards)
+    return EmbeddingShards(folder, origin, shards)
+
+
+def read_origin(folder: Path) -> Origin | None:
+    """Return what made the embeddings of a folder; None where it has no manifest.
+
+    No shard is looked at.
+
+    Raises:
+        ArtifactError: If the manifest cannot be read.
+    """
+    return _read_manifest(folder)[0] if (folder / MANIFEST).is_file() else None
+
+
+def _refuse_unusable(folder: Path, kind: Kind, lang: str, found: _Language, verify: bool) -> None:
+    if not found.complete:
+        raise ArtifactError(
+            f"{folder}: the {kind} in {lang!r} are unfinished ({len(found.shards)} shards "
+            "so far); encode again with the same model, it continues there"
+        )
+    for shard in found.shards:
+        if damage := _damage(folder, shard, verify):
+            raise ArtifactError(
+                f"{folder / shard.file}: {damage}; encode again with the same model, it makes "
+                "this shard anew"
+            )
 
 
 class ShardWriter:
@@ -204,8 +210,9 @@ class ShardWriter:
         if (folder / MANIFEST).is_file():
             found, self._contents = _read_manifest(folder)
             _refuse_other_origin(folder, found, origin)
-        for leftover in folder.glob("*/.*.npy.*"):  # of a process that was killed
-            leftover.unlink(missing_ok=True)
+        for pattern in _TEMPORARY:  # of a process that was killed
+            for leftover in folder.glob(pattern):
+                leftover.unlink(missing_ok=True)
 
     def state(self, kind: Kind, lang: str, number: int, inputs: str) -> str:
         """Say of a shard: ``"present"``, ``"absent"``, or why it must be made again.

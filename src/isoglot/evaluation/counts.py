@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from isoglot.errors import ConfigError
+from isoglot.errors import ConfigError, DataError
 from isoglot.evaluation.passages import PassageTable, Relevant
 from isoglot.evaluation.ranking import Ranking, RankingHead
 from isoglot.evaluation.scoring import ScoreBlock, Scorer
@@ -27,7 +27,8 @@ __all__ = ["DEFAULT_MEMORY_MB", "Counts", "count_higher"]
 
 DEFAULT_MEMORY_MB = 128
 _BLOCK_PASSAGES = 65_536
-"""At most this many passages at a time: a row of scores then stays in the processor's cache."""
+"""At most this many passages at a time: a row of scores then stays in the processor's cache. The
+first block may hold more: all relevant passages and all twins."""
 _TILE_QUERIES = 512
 """Queries that a block of passages leaves room for: fewer make a slow matrix product."""
 _PAIRS_AT_A_TIME = 32
@@ -62,23 +63,27 @@ def count_higher(
         relevant: The pairs to count for.
         table: Languages and ids of the passages.
         depth: Length of the ranking to keep per query; 0 keeps none.
-        memory_mb: Budget for scores, in MiB. A block of at most 65,536 passages and, per query, the
+        memory_mb: Budget for scores, in MiB. A block of passages (65,536 at most, but for the first
+            one), about 45 bytes per passage to plan blocks and find twins and, per query, the
             ranking and the counts come on top.
 
     Raises:
         ConfigError: If ``depth`` is negative or ``memory_mb`` is not positive.
-        DataError: If an embedding cannot be scored.
+        DataError: If an embedding cannot be scored, a score is not a number, or there are scores
+            for more or fewer passages.
     """
     if depth < 0:
         raise ConfigError(f"run depth is {depth}; use 0 for no run, or a positive number")
     if memory_mb <= 0:
         raise ConfigError(f"memory_mb is {memory_mb}; give the scores at least 1 MiB")
-    one_pass = _Pass(relevant, table, depth)
+    if scorer.size != len(table):
+        raise DataError(f"scores for {scorer.size} passages, the collection has {len(table)}")
+    counting = _Counting(relevant, table, depth)
     budget = memory_mb << 20
     for number, rows in enumerate(_plan_blocks(scorer, relevant, table, budget)):
         block = _Block(rows, table, relevant if number == 0 else None)
-        one_pass.take(block, scorer.block(rows), budget)
-    return Counts(one_pass.higher, one_pass.head.ranking())
+        counting.take(block, scorer.block(rows), budget)
+    return Counts(counting.higher, counting.head.ranking())
 
 
 def _plan_blocks(
@@ -128,7 +133,7 @@ class _Block:
         return self._table.id_ranks[self.rows].astype(np.int32)
 
 
-class _Pass:
+class _Counting:
     """The counts and the head of the ranking, growing block by block."""
 
     def __init__(self, relevant: Relevant, table: PassageTable, depth: int) -> None:
@@ -153,6 +158,8 @@ class _Pass:
                 self._read_scores_to_beat(block.targets, queries, scores)
             for query, row in enumerate(scores, start):
                 best = row.max()
+                if best != best:  # NaN compares false and would rank first
+                    raise DataError(f"the scores of query {query} (from 0) hold NaN")
                 if best >= self._lowest[query]:
                     self._count(block, query, row)
                 if best >= self.head.last_score(query):

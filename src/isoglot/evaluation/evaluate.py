@@ -77,9 +77,10 @@ class Evaluation:
     depth: int | None = None
     """Passages per query that could be seen; None for the whole pool."""
 
-    def without_ranking(self) -> Evaluation:
-        """Return the evaluation without the head of its ranking, for which no run is written."""
-        return replace(self, ranking=None)
+    def keep_ranking(self, depth: int) -> Evaluation:
+        """Return the evaluation with at most so many passages per query to be written as a run."""
+        kept = self.ranking.head(depth) if self.ranking is not None and depth else None
+        return replace(self, ranking=kept)
 
     @cached_property
     def table(self) -> PassageTable:
@@ -88,7 +89,7 @@ class Evaluation:
 
     @property
     def skipped_queries(self) -> int:
-        """Queries without a relevant passage in any pool."""
+        """Queries without a relevant passage in any language, whatever the settings asked for."""
         return len(self.collection.queries) - len(np.unique(self.ranks.queries))
 
     @cached_property

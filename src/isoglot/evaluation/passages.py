@@ -14,7 +14,7 @@ from isoglot.data.collection import Collection
 from isoglot.data.corpus import StoredPassages
 from isoglot.records import Passage
 
-__all__ = ["PassageTable", "Relevant", "passage_table", "relevant_passages"]
+__all__ = ["PassageTable", "Relevant", "passage_table", "relevant_passages", "rows_of"]
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def relevant_passages(collection: Collection) -> Relevant:
     query_rows = {(query.lang, query.query_id): i for i, query in enumerate(collection.queries)}
     qrels = [qrel for qrel in collection.qrels if qrel.relevance > 0]
     queries = np.array([query_rows[q.query_lang, q.query_id] for q in qrels], dtype=np.int64)
-    passages = _rows_of(collection.passages, [qrel.doc_id for qrel in qrels])
+    passages = rows_of(collection.passages, [qrel.doc_id for qrel in qrels])
     gains = np.array([q.relevance for q in qrels], dtype=np.float64)
     order = np.argsort(queries, kind="stable")
     pairs_per_query = np.bincount(queries, minlength=len(collection.queries))
@@ -103,8 +103,9 @@ def relevant_passages(collection: Collection) -> Relevant:
     return Relevant(indptr, passages[order], gains[order])
 
 
-def _rows_of(passages: Sequence[Passage], doc_ids: Sequence[str]) -> NDArray[np.int64]:
+def rows_of(passages: Sequence[Passage], doc_ids: Sequence[str]) -> NDArray[np.int64]:
+    """Return the row of each id, -1 where no passage has it: (ids,)."""
     if isinstance(passages, StoredPassages):
         return passages.rows_of(doc_ids)
     rows = {passage.doc_id: row for row, passage in enumerate(passages)}
-    return np.array([rows[doc_id] for doc_id in doc_ids], dtype=np.int64)
+    return np.array([rows.get(doc_id, -1) for doc_id in doc_ids], dtype=np.int64)

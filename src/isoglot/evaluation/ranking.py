@@ -32,6 +32,10 @@ class Ranking:
         """Passages kept per query."""
         return int(self.passages.shape[1])
 
+    def head(self, depth: int) -> Ranking:
+        """Return the first passages of every query."""
+        return Ranking(self.passages[:, :depth], self.scores[:, :depth])
+
 
 class RankingHead:
     """Collects the best passages of every query from blocks of scores."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from isoglot.errors import DataError
 from isoglot.evaluation.vectors import (
+    ROWS_AT_A_TIME,
     check_embeddings,
     check_similarity,
     first_copies,
@@ -24,9 +25,6 @@ from isoglot.evaluation.vectors import (
 )
 
 __all__ = ["ScoreBlock", "Scorer", "VectorScorer"]
-
-_ROWS_AT_A_TIME = 512
-"""Read, checked and normalized while they are in the processor's cache."""
 
 
 class ScoreBlock(Protocol):
@@ -97,6 +95,11 @@ class VectorScorer:
                 f"passage embeddings: {self.size} rows for {len(doc_ids)} texts; "
                 "encode the collection again"
             )
+        if len(types := {str(segment.dtype) for segment in self._segments}) > 1:
+            raise DataError(
+                f"passage embeddings: arrays of types {', '.join(sorted(types))}; "
+                "bring them all into one"
+            )
         self._queries = prepare_vectors(queries, query_names, what="query", similarity=similarity)
         for segment in self._segments:
             if segment.shape[1] != self._queries.shape[1]:
@@ -117,8 +120,8 @@ class VectorScorer:
             DataError: If a passage's values cannot be scored.
         """
         vectors = np.empty((len(rows), self._queries.shape[1]), dtype=np.float32)
-        for start in range(0, len(rows), _ROWS_AT_A_TIME):
-            part = rows[start : start + _ROWS_AT_A_TIME]
+        for start in range(0, len(rows), ROWS_AT_A_TIME):
+            part = rows[start : start + ROWS_AT_A_TIME]
             vectors[start : start + len(part)] = prepare_rows(
                 self._take(part), partial(self._name, part), "passage", self._similarity
             )

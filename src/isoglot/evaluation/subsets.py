@@ -32,9 +32,11 @@ def evaluate_subset(evaluation: Evaluation, langs: Iterable[str]) -> Evaluation:
     wanted = set(langs)
     ranks = evaluation.ranks.restrict(wanted)
     collection = evaluation.collection.restrict(wanted)
-    queries = [query.lang in wanted for query in evaluation.collection.queries]
+    queries = np.array([query.lang in wanted for query in evaluation.collection.queries])
     query_rows = _renumber(queries)
-    passage_rows = _renumber([p.lang in wanted for p in evaluation.collection.passages])
+    table = evaluation.table
+    kept = np.isin(table.lang_numbers, [table.langs.index(lang) for lang in wanted])
+    passage_rows = _renumber(kept)
     ranks = replace(
         ranks,
         query_langs=tuple(query.lang for query in collection.queries),
@@ -43,7 +45,7 @@ def evaluate_subset(evaluation: Evaluation, langs: Iterable[str]) -> Evaluation:
     )
     ranking = evaluation.ranking
     if ranking is not None:
-        ranking = _restrict_ranking(ranking, np.array(queries), passage_rows)
+        ranking = _restrict_ranking(ranking, queries, passage_rows)
     part = assemble(
         collection,
         ranks,
@@ -55,10 +57,9 @@ def evaluate_subset(evaluation: Evaluation, langs: Iterable[str]) -> Evaluation:
     return replace(part, depth=evaluation.depth)
 
 
-def _renumber(kept: Iterable[bool]) -> NDArray[np.int64]:
+def _renumber(kept: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the new number of every kept row, -1 for the others."""
-    mask = np.array(list(kept))
-    return np.where(mask, np.cumsum(mask) - 1, NO_PASSAGE)
+    return np.where(kept, np.cumsum(kept) - 1, NO_PASSAGE)
 
 
 def _restrict_ranking(

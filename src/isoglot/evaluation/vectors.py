@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from isoglot.errors import ConfigError, DataError
 
 __all__ = [
+    "ROWS_AT_A_TIME",
     "SIMILARITIES",
     "check_embeddings",
     "check_similarity",
@@ -27,9 +28,10 @@ __all__ = [
 
 SIMILARITIES = ("cosine", "dot")
 
-_BLOCK_ROWS = 512
+ROWS_AT_A_TIME = 512
 """Rows worked on at a time: they stay in the processor's cache."""
 _KEY_BYTES = 16
+_SHORT = 1e-12
 _MAX_LENGTH = 1e18
 """Two vectors of this length have a dot product that float32 still holds."""
 
@@ -51,7 +53,8 @@ def check_embeddings(embeddings: NDArray[Any], what: str) -> None:
     Raises:
         DataError: If it has another shape or type.
     """
-    if embeddings.ndim != 2 or not np.issubdtype(embeddings.dtype, np.floating):
+    shaped = embeddings.ndim == 2 and embeddings.shape[1] > 0
+    if not shaped or not np.issubdtype(embeddings.dtype, np.floating):
         raise DataError(
             f"{what} embeddings: expected a floating-point array of shape ({what} count, dim), "
             f"got {embeddings.dtype} of shape {embeddings.shape}"
@@ -88,11 +91,14 @@ def prepare_rows(
 ) -> NDArray[np.float32]:
     """Do the work of `prepare_vectors` on checked arguments; ``name`` gives a row's id."""
     vectors = np.empty(embeddings.shape, dtype=np.float32)
-    for start in range(0, len(embeddings), _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
+    for start in range(0, len(embeddings), ROWS_AT_A_TIME):
+        rows = slice(start, start + ROWS_AT_A_TIME)
         block = embeddings[rows].astype(np.result_type(embeddings.dtype, np.float32))
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             lengths = np.sqrt((block * block).sum(axis=1, keepdims=True))
+            # The squares of very short vectors vanish in float32.
+            short = np.flatnonzero(lengths < _SHORT)
+            lengths[short] = np.linalg.norm(block[short].astype(np.float64), axis=1, keepdims=True)
         _refuse_unusable(lengths[:, 0], name, start, what)
         if similarity == "cosine":
             block /= np.where(lengths > 0, lengths, 1)

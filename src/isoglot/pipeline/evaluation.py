@@ -19,9 +19,9 @@ from isoglot.bias import summarize
 from isoglot.config.schema import AuditConfig, EvaluationConfig, ModelConfig, ScoresConfig
 from isoglot.data.benchmarks import load_benchmark
 from isoglot.data.collection import Collection
-from isoglot.data.files import write_json_lines
+from isoglot.data.files import language_of_name, write_json_lines
 from isoglot.data.translated import add_translated_topics, parse_topics_spec
-from isoglot.errors import ArtifactError, ConfigError
+from isoglot.errors import ArtifactError, ConfigError, DataError
 from isoglot.evaluation.evaluate import Evaluation
 from isoglot.evaluation.measures import parse_measures
 from isoglot.evaluation.outputs import check_trec_ids, write_evaluation
@@ -67,6 +67,7 @@ def run_evaluation(
     """
     scores = scores or ScoresConfig()
     _refuse_other_results(folder)
+    _refuse_own_runs(folder, scores)
     if not overwrite:
         refuse_complete(folder)
     collection = collection or load_collection(config, embeddings=scores.embeddings)
@@ -136,13 +137,19 @@ def load_collection(config: EvaluationConfig, *, embeddings: str | None = None) 
 
 
 def _check_subsets(config: EvaluationConfig, collection: Collection) -> None:
-    """Refuse a subset with a language that is not there, before hours of work."""
+    """Refuse a subset that cannot be measured, before hours of work."""
     for name, langs in config.subsets.items():
         if unknown := [lang for lang in langs if lang not in collection.passage_langs]:
             raise ConfigError(
                 f"subset {name!r}: {collection.name} has no passages in {unknown[0]!r}; it has "
                 f"{', '.join(collection.passage_langs)}"
             )
+        try:
+            collection.restrict(langs)
+        except DataError as error:
+            raise ConfigError(
+                f"subset {name!r}: nothing can be measured in {', '.join(langs)} ({error})"
+            ) from None
 
 
 def load_audited(config: AuditConfig) -> Collection:
@@ -175,12 +182,31 @@ def _refuse_other_results(folder: Path) -> None:
         )
 
 
+def _refuse_own_runs(folder: Path, scores: ScoresConfig) -> None:
+    """Refuse to write runs over those that are measured."""
+    written = (folder / "runs").resolve()
+    for spec in scores.runs:
+        path = Path(spec if Path(spec).exists() else spec.rpartition("=")[2]).resolve()
+        if written in (path, path.parent):
+            raise ConfigError(
+                f"run {spec!r}: lies where the runs of {folder} are written and would be lost; "
+                "choose another --output"
+            )
+
+
 def _start_evaluation(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write the config and take away what an earlier evaluation may have left."""
+    """Write the config and take away what an earlier evaluation has left.
+
+    Only in a folder of an evaluation, and only files named as it names them: where -o is a
+    project's folder, "runs" may hold anything.
+    """
+    ours = (folder / "config.yaml").is_file()
+    files = [*folder.glob("runs/*.trec"), *folder.glob("qrels/*.qrels")]
     prepare_folder(folder, overwrite=True)
     write_yaml(folder / "config.yaml", record)
-    # Files only, and only of our naming: a folder "runs" may hold anything where -o is a project's.
-    for file in (*folder.glob("runs/*.trec"), *folder.glob("qrels/*.qrels")):
+    for file in files:
+        if not (ours and language_of_name(file.stem)):
+            continue
         try:
             file.unlink()
         except OSError as error:

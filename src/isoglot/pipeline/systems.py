@@ -71,28 +71,47 @@ def load_system(
         ConfigError: If nothing, or two things at once, are named.
         IsoglotError: If model, embeddings or runs cannot be used.
     """
+    _check_combination(model, scores)
     if scores.runs:
-        if scores.embeddings is not None:
-            raise ConfigError("runs and embeddings are both given; measure one of them at a time")
-        ranking = ranking_from_runs(
-            collection, _read_runs(scores.runs, collection), depth=scores.depth
-        )
-        return _Runs(model.name if model else Path(scores.runs[0]).name, ranking)
-    if scores.depth is not None:
-        raise ConfigError("a depth is given without runs; it says how much of them to take")
+        runs = _read_runs(scores.runs, collection)
+        ranking = ranking_from_runs(collection, runs, depth=scores.depth)
+        return _Runs(model.name if model else _run_name(scores.runs[0]), ranking)
     if model is not None and model.name == BM25:
-        if scores.embeddings is not None:
-            raise ConfigError("bm25 has no embeddings; leave the folder of embeddings out")
         return _Bm25(scores.memory_mb)
     if scores.embeddings is not None:
         folder = Path(scores.embeddings)
-        encoder = _load(model) if model is not None else None
-        return _Stored(
-            model.name if model else _stored_name(folder), encoder, folder, scores, batch_size
-        )
+        name = model.name if model else _stored_name(folder)
+        return _Stored(name, _load(model) if model else None, folder, scores, batch_size)
     if model is None:
         raise ConfigError("no model; name an encoder or bm25, or give embeddings or runs instead")
     return _Encoder(model.name, _load(model), scores.memory_mb, batch_size)
+
+
+def _check_combination(model: ModelConfig | None, scores: ScoresConfig) -> None:
+    """Refuse options that contradict each other or would do nothing."""
+    of_folder = sorted({"dtype", "shard_size"} & scores.model_fields_set)
+    of_encoder = sorted(model.model_fields_set - {"name"}) if model is not None else []
+    is_bm25 = model is not None and model.name == BM25
+    embeddings = scores.embeddings
+    faults = {
+        "runs and embeddings are both given; measure one of them at a time": bool(scores.runs)
+        and embeddings is not None,
+        "a depth is given without runs; it says how much of them to take": not scores.runs
+        and scores.depth is not None,
+        f"{', '.join(of_folder)} is of a folder of embeddings, and none is given": bool(of_folder)
+        and embeddings is None,
+        "bm25 has no embeddings; leave the folder of embeddings out": is_bm25
+        and embeddings is not None,
+        f"bm25 is no encoder and has no {', '.join(of_encoder)}; leave it out": is_bm25
+        and bool(of_encoder),
+        f"{embeddings}: holds embeddings of another system; leave the model out to measure them, "
+        "or choose another folder for the model's own": model is not None
+        and embeddings is not None
+        and _is_foreign(Path(embeddings)),
+    }
+    for message, holds in faults.items():
+        if holds:
+            raise ConfigError(message)
 
 
 def evaluate_model(
@@ -187,8 +206,9 @@ class _Stored:
             "dtype": self.scores.dtype,
             "batch_size": self.batch_size,
         }
-        encode_queries(model, collection.queries, self.folder, **options)
+        # The corpus first: another one is refused before queries are replaced.
         encode_corpus(model, collection.passages, self.folder, **options)
+        encode_queries(model, collection.queries, self.folder, **options)
 
 
 @dataclass(frozen=True)
@@ -224,7 +244,7 @@ class _Runs:
         self, collection: Collection, *, measures: Iterable[str], run_depth: int
     ) -> Evaluation:
         evaluation = evaluate_ranking(collection, self.ranking, measures=measures)
-        return evaluation if run_depth else evaluation.without_ranking()
+        return evaluation.keep_ranking(run_depth)
 
 
 def _load(model: ModelConfig) -> SentenceTransformer:
@@ -235,12 +255,25 @@ def _load(model: ModelConfig) -> SentenceTransformer:
     return encoder
 
 
+def _is_foreign(folder: Path) -> bool:
+    """Say whether a folder holds embeddings that another system wrote."""
+    from isoglot.encoding.shards import MANIFEST
+
+    return (folder / "queries.npy").is_file() and not (folder / MANIFEST).is_file()
+
+
+def _run_name(spec: str) -> str:
+    """Name a system by its run: the file, or the folder, ``runs`` by the one it is in."""
+    path = Path(spec if Path(spec).exists() else spec.rpartition("=")[2]).resolve()
+    return path.parent.name if path.name == "runs" and path.is_dir() else path.stem
+
+
 def _stored_name(folder: Path) -> str:
     """Return the encoder that embeddings say they are from, else the name of their folder."""
-    from isoglot.encoding.shards import MANIFEST, open_shards
+    from isoglot.encoding.shards import read_origin
 
-    named = open_shards(folder).origin.model if (folder / MANIFEST).is_file() else ""
-    return named or folder.name
+    origin = read_origin(folder)
+    return (origin.model if origin else "") or folder.name
 
 
 def _similarity(model: SentenceTransformer) -> str:
@@ -269,9 +302,13 @@ def _read_runs(specs: Sequence[str], collection: Collection) -> dict[str, list[S
         ConfigError: If the language of a file is not said, or comes twice.
         DataError: If a folder has no runs, or a file is malformed.
     """
-    runs: dict[str, list[ScoredDoc]] = {}
-    for lang, path in _run_files(specs, collection).items():
-        runs[lang] = read_run(path)
+    files = _run_files(specs, collection)
+    runs = {lang: read_run(path) for lang, path in files.items()}
+    if missing := [lang for lang in collection.query_langs if lang not in files]:
+        raise ConfigError(
+            f"no run for the queries in {', '.join(missing)}, which would all score 0; give it, or "
+            f"evaluate the benchmark in {', '.join(files)} only"
+        )
     return runs
 
 

@@ -129,7 +129,6 @@ def summarize_by_resource(
     """
     rows = list(settings)
     langs = {row.query_lang for row in rows}
-
     by_setting = {name: [row for row in rows if row.setting == name] for name in SETTINGS}
     pairs: dict[str, list[SettingRow]] = {name: [] for name in RESOURCE_GROUPS}
     for row in by_setting["cross-lingual"]:
