@@ -32,6 +32,7 @@ def test_one_passage_per_language_gives_the_same_value_for_any_ranking():
     assert found.values == pytest.approx([0.3173] * 4, abs=1e-4)
     assert not found.informative.any()
     assert "no query has several relevant passages in a language" in found.why_not
+    assert found.why_not.endswith("the same for any ranking; Kendall's W compares languages there")
 
 
 def test_relevant_passages_in_one_language_are_fair_and_say_nothing():

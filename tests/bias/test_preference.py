@@ -46,10 +46,17 @@ def test_a_query_needs_an_answer_in_its_own_and_in_another_language():
     assert language_preference(evaluation.ranks).own_first.size == 0
 
 
-def test_a_run_tells_the_first_answer_if_it_has_any():
+def test_a_run_tells_the_first_answer_if_it_has_one_of_every_query():
     ranks = worked_example().ranks
     first = language_preference(replace(ranks, ranked=ranks.multilingual_ranks <= 1))
     assert first.own_first.tolist() == [True, True, True, False]
-    # Nothing of the second German question is ranked: it is left out.
-    found = language_preference(replace(ranks, ranked=ranks.queries != 1))
-    assert found.query_langs.tolist() == ["de", "en", "en"]
+    # No answer of the second German question is ranked; the other three may be the easy ones.
+    assert language_preference(replace(ranks, ranked=ranks.queries != 1)).own_first.size == 0
+
+
+def test_a_query_without_an_answer_in_two_languages_need_not_be_ranked():
+    queries = [("1", "de"), ("2", "de")]
+    qrels = [("1", "de", "d1"), ("1", "de", "e1"), ("2", "de", "d2")]
+    ranks = evaluate_rankings(queries, qrels, ["d1 e1 d2"] * 2).ranks
+    found = language_preference(replace(ranks, ranked=ranks.queries == 0))
+    assert found.own_first.tolist() == [True]

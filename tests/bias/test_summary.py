@@ -158,6 +158,19 @@ def test_a_run_of_limited_depth_has_the_figures_that_need_no_more():
     assert "beyond the depth of the run" in bias["peer"]["why"]
 
 
+def test_a_run_without_an_answer_of_one_query_says_nothing_of_preference():
+    evaluation = worked_example()
+    bias = summarize(
+        replace(
+            evaluation,
+            ranks=replace(evaluation.ranks, ranked=evaluation.ranks.queries != 1),
+            depth=10,
+        )
+    )
+    assert bias["language_preference_rate"] is bias["language_preference_rate_expected"] is None
+    assert bias["language_preference_rate_by_query_lang"] == {}
+
+
 def test_a_run_that_holds_every_passage_says_all_that_scores_say():
     evaluation = worked_example()
     run = evaluate_ranking(evaluation.collection, evaluation.ranking)

@@ -233,10 +233,51 @@ def test_rank_distance_needs_the_ranks_of_every_run(call, tmp_path):
     a = write_evaluation(tmp_path / "a", rows(baseline), ranks=ranks(lambda n, _: 10 + n))
     unranked = ranks(lambda n, _: 5 + n)
     unranked[0]["rank"] = None
-    b = write_evaluation(tmp_path / "b", rows(baseline), ranks=unranked, depth=100)
+    b = write_evaluation(tmp_path / "b", rows(baseline), ranks=unranked)
     out = call(a, b)[1]
     assert f"rank distance left out: {b} has no ranks of all relevant passages" in out
-    assert f"rankings were cut in different ways (depth): full in {a}, 100 in {b}" in out
+
+
+def test_runs_of_different_depth(call, refused, tmp_path):
+    full = write_evaluation(tmp_path / "full", rows(baseline))
+    cut = write_evaluation(tmp_path / "cut", rows(better), depth=50)
+    deeper = write_evaluation(tmp_path / "deeper", rows(better), depth=1000)
+    line = refused(full, cut, "--common")
+    assert (
+        f"{full} and {cut} were measured to different depths: full and 50; evaluate both from runs "
+        "of one depth with --depth, or both in full"
+    ) in line
+    assert "to different depths: 1,000 and 50; evaluate both" in refused(deeper, cut)
+    # The depth of a file alone is not known.
+    assert call(full / "per_query.parquet", full.parent / "cut" / "per_query.parquet")[0] == 0
+
+
+def test_runs_of_one_depth_are_compared_in_the_pool_of_all_languages(call, refused, tmp_path):
+    a = write_evaluation(tmp_path / "a", rows(baseline), depth=50)
+    b = write_evaluation(tmp_path / "b", rows(better), depth=50)
+    out = call(a, b, "--no-languages")[1]
+    # 50 passages of all languages are many or few of one language, by what a system prefers.
+    assert "from the first 50 passages of all languages only multilingual figures can be" in out
+    assert "multilingual AP" in squeezed(out) and "cross-lingual" not in out
+    assert out == call(a, b, "--no-languages", "--settings", "multilingual")[1]
+    line = refused(a, b, "--settings", "monolingual,multilingual")
+    assert "can be compared; use --settings multilingual, or evaluate in full" in line
+
+
+def test_one_pool_is_tested_once(call, tmp_path):
+    # All passages are in English: English queries have one pool, and the pool of all languages of
+    # German queries is their cross-lingual one. The average of both is a figure of its own.
+    content = [row for row in rows(better) if row["passage_lang"] in ("en", "*")]
+    sizes = {"passages": 8, "pool_sizes": {"en": 8}}
+    for langs, tests in ((["en"], 1), (["de", "en"], 3)):
+        kept = [row for row in content if row["query_lang"] in langs]
+        a, b = (
+            write_evaluation(tmp_path / name / "-".join(langs), kept, passage_langs=["en"], **sizes)
+            for name in ("a", "b")
+        )
+        out = call(a, b)[1]
+        assert f"tests: {tests};" in out
+        assert ("multilingual" in out) == (tests == 3)
 
 
 def test_queries_with_relevant_passages_in_one_language_have_no_rank_distance(call, tmp_path):

@@ -12,6 +12,7 @@ from isoglot.artifacts import mark_complete, write_json
 from isoglot.errors import ArtifactError
 from isoglot.integrations.card import write_card
 
+LANGS = ["ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh"]
 METRICS = {
     "benchmark": "xquad-r",
     "model": "/home/me/runs/mine",
@@ -24,10 +25,13 @@ METRICS = {
     "bias": {"rank_distance": 221.123, "rank_distance_floor": 10.0},
     "queries": 13090,
     "passages": 13014,
-    "query_langs": ["de", "en"],
-    "passage_langs": ["de", "en", "sw"],
+    "query_langs": LANGS,
+    "passage_langs": LANGS,
     "options": {"candidates": "sentence"},
 }
+
+MLQA_LANGS = ["ar", "de", "en", "es", "hi", "vi", "zh"]
+MLQA = {"benchmark": "mlqa-r", "query_langs": MLQA_LANGS, "passage_langs": MLQA_LANGS}
 
 OWN_CARD = """---
 # Norwegian is a language, not a negation.
@@ -99,7 +103,8 @@ def test_a_model_without_a_card_gets_one(results, model):
     assert "## Retrieval across languages: xquad-r" in text
     assert "| multilingual | 0.6817 | 0.7000 |" in text
     assert "Rank distance: 221.1 (lower is less biased; 10.0 at best)." in text
-    assert "13,090 queries (de, en), 13,014 passages (de, en, sw)." in text
+    langs = ", ".join(LANGS)
+    assert f"13,090 queries ({langs}), 13,014 passages ({langs})." in text
     assert "isoglot 1.2.3 (candidates: sentence)." in text
 
 
@@ -133,7 +138,7 @@ def test_nothing_else_of_a_card_is_touched(results, model):
 def test_another_benchmark_is_added_and_the_same_is_replaced_in_its_place(results, model):
     (model / "README.md").write_text(OWN_CARD, "utf-8")
     write_card(results(), model)
-    write_card(results("mlqa", benchmark="mlqa-r"), model)
+    write_card(results("mlqa", **MLQA), model)
     write_card(results("new", summary={"multilingual": {"AP": 0.9}}, bias={}), model)
     index = index_of(model)
     assert list(index) == [
@@ -146,6 +151,40 @@ def test_another_benchmark_is_added_and_the_same_is_replaced_in_its_place(result
     assert text.count("across languages: xquad-r") == text.count("across languages: mlqa-r") == 1
     assert text.index("languages: xquad-r") < text.index("languages: mlqa-r")
     assert "Rank distance" not in text.partition("languages: mlqa-r")[0].partition("# My")[2]
+
+
+def test_some_languages_of_a_benchmark_stand_beside_all_of_them(results, model):
+    write_card(results(), model)
+    some = {"query_langs": ["en", "de"], "passage_langs": ["de", "en"]}
+    write_card(results("some", **some, summary={"multilingual": {"AP": 0.9}}), model)
+    index = index_of(model)
+    assert index["xquad-r", "multilingual"]["map"] == 0.6817
+    assert index["xquad-r:de,en", "multilingual"]["map"] == 0.9
+    text = card_of(model)
+    assert "## Retrieval across languages: xquad-r\n" in text
+    assert "## Retrieval across languages: xquad-r:de,en\n" in text
+    write_card(results("again", **some, summary={"multilingual": {"AP": 0.8}}), model)
+    assert index_of(model)["xquad-r:de,en", "multilingual"]["map"] == 0.8
+    assert len(index_of(model)) == 4
+    assert card_of(model).count("across languages: xquad-r") == 2
+
+
+def test_a_folders_languages_are_named_for_all_of_them_are_not_known(results, model):
+    write_card(results(benchmark="ours", query_langs=["sw"], passage_langs=["en"]), model)
+    assert ("ours:en,sw", "multilingual") in index_of(model)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "bm25"}, "is of bm25, not of a model; give an evaluation of the model"),
+        ({"depth": 1000}, "on runs of 1,000 passages per query, which lowers figures; evaluate"),
+    ],
+)
+def test_results_that_are_not_the_models_are_refused(results, model, changes, message):
+    with pytest.raises(ArtifactError, match=rf"metrics\.json: .*{message}"):
+        write_card(results(**changes), model)
+    assert not (model / "README.md").exists()
 
 
 def test_text_after_the_section_stays_after_it(results, model):

@@ -137,14 +137,14 @@ def test_what_the_tests_are_about():
     one = comparison_record(report(row(), notes=("on 3 of 4 queries",)))["sentences"]
     assert one[1:] == [
         "tests: 1; query ids: 1,190, each drawn and turned as a whole; 10,000 permutations, "
-        "10,000 resamples, seed 0; a difference holds if p (Holm) is below 0.05 and the interval "
-        "does not hold 0",
-        "one seed of A, B: a claim about this trained model, not about training it again",
+        "10,000 resamples, seed 0; p (Holm) is corrected over all rows of a measure; a difference "
+        "holds if it is below 0.05 and the interval does not hold 0",
+        "one seed each of A, B: claims about these models, not about training them again",
         "on 3 of 4 queries",
     ]
     several = comparison_record(report(row(), runs=(("a",), ("b", "c", "d"))))["sentences"]
     assert several[2:] == [
-        "one seed of A: a claim about this trained model, not about training it again",
+        "one seed of A: a claim about this model, not about training it again",
         "3 seeds of B: p is about the mean of these 3 trained models; ± is the standard deviation "
         "over them",
     ]

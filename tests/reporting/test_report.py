@@ -116,20 +116,27 @@ MIXED = [
 
 
 def test_what_was_found_in_sentences():
-    # .653 - .256 = .397; (80 % + 60 %) / 2 = 70 %.
+    # .653 - .256 = .397. Who comes first is said of right answers: a fair share of all passages is
+    # another where not every language has the answers.
     assert run_sentences(run_of(SUMMARY, BIAS, MIXED), "AP") == (
         "mini answers best within a language (AP .653), loses .397 from one language to another, "
-        "and in the mixed pool puts a passage in the query's language first for 70\u202f% of the "
-        "queries, where 9\u202f% would be fair. Queries in English fare best in the mixed pool "
-        "(.279), those in Swahili worst (.138)."
+        "and in the mixed pool puts the right answer in the query's language first for "
+        "80\u202f% of the queries, where 50\u202f% would be fair. Queries in English fare best in "
+        "the mixed pool (.279), those in Swahili worst (.138)."
     )
 
 
-def test_sentences_without_a_ranking_speak_of_right_answers():
-    bias = {key: BIAS[key] for key in BIAS if key.startswith("language_preference")}
-    said = run_sentences(run_of(SUMMARY, bias), "AP")
-    assert "puts the right answer in the query's language first for 80\u202f%" in said
-    assert said.endswith("where 50\u202f% would be fair.")
+def test_equal_languages_are_not_best_and_worst():
+    rows = [row._replace(value=0.5) for row in MIXED]
+    assert "worst" not in run_sentences(run_of(SUMMARY, {}, rows), "AP")
+
+
+def test_figures_of_one_language_are_lower_bounds_in_a_run_of_limited_depth():
+    said = run_sentences(run_of(SUMMARY, {}, depth=1000), "AP")
+    assert said.endswith(
+        "The ranking is known to 1,000 passages of all languages, so monolingual and "
+        "cross-lingual figures are lower bounds."
+    )
 
 
 def test_no_preference_is_claimed_where_no_other_language_could_answer():
@@ -173,6 +180,12 @@ def test_a_difference_in_a_sentence():
     assert same == "Rank distance stays at 4,018."
 
 
+def test_a_difference_that_rounds_to_nothing_is_neither_gain_nor_loss():
+    differences = {("monolingual", "AP"): Estimate(-0.0002, (-0.0003, -0.0001))}
+    said = difference_sentence(run_of({}, {}, label="new"), run_of({}, {}), differences, "AP")
+    assert said.startswith("Against mini, new shows no clear change within a language (")
+
+
 def test_why_a_bias_figure_is_missing():
     old = run_of({}, {"rank_distance": 20.5, "rank_distance_floor": 10.0})
     rows = {row.name: row for row in bias_rows([old])}
@@ -188,12 +201,51 @@ def test_why_a_bias_figure_is_missing():
         "language_share": {"by_query_lang": {}, "same_language": None},
     }
     one_language = {row.name: row for row in bias_rows([run_of({}, bias)])}
-    assert one_language["PEER"].missing == "it is the same for any ranking"
+    assert one_language["PEER"].missing == ", because it is the same for any ranking"
     assert "in two languages" in one_language["rank distance"].missing
     assert "kept no ranking" in one_language["same language in the top 10"].missing
     assert "kept no ranking" in why_missing(run_of({}, bias), "language_share")
     limited = run_of({}, bias, depth=100)
     assert "of limited depth" in why_missing(limited, "friedman")
+
+
+def test_no_advice_is_given_that_would_not_help():
+    head = {"by_query_lang": {}, "same_language": None}
+    share = {**head, "relevant_by_query_lang": {}, "same_language_relevant": None}
+    bias = {
+        "rank_distance": None,
+        "language_preference_rate": None,
+        "language_share": share,
+        "confusion": {},
+        "friedman": {"by_query_lang": {}, "kendall_w": None},
+    }
+    # One language has no first ten by language, however deep the ranking.
+    one_pool = run_of({}, bias, passage_langs=["en"])
+    assert why_missing(one_pool, "confusion") == "all passages are in one language"
+    rows = {row.name: row for row in bias_rows([one_pool])}
+    assert "all passages are in one" in rows["same language in the top 10"].missing
+    # As in MIRACL: a deeper run has no parallel answers either.
+    own_answers = run_of({}, bias, depth=100)
+    assert "in two languages" in why_missing(own_answers, "friedman")
+    # XQuAD-R: it has, and the right answers of some query are beyond the depth.
+    judged = {"relevant_by_query_lang": {"en": {"en": 0.5}}, "same_language_relevant": 0.5}
+    cut = run_of({}, {**bias, "language_share": {**head, **judged}}, depth=100)
+    for run, reason in ((own_answers, "no query has"), (cut, "the run is of limited depth")):
+        rows = {row.name: row for row in bias_rows([run])}
+        for name in ("rank distance", "language preference rate"):
+            assert rows[name].missing.startswith(f", because {reason}")
+
+
+def test_reasons_say_which_run_they_are_of():
+    found = {"a": 20.5, "b": None, "c": None}
+    runs = [run_of({}, {"rank_distance": value}, label=name) for name, value in found.items()]
+    old = run_of({}, {}, label="d")
+    row = bias_rows([*runs, old])[0]
+    assert row.missing == (
+        " for b and c, because no query has relevant passages in two languages; for d, because the "
+        "evaluation is of an older version; run isoglot evaluate again"
+    )
+    assert bias_rows(runs[1:])[0].missing.startswith(", because")
 
 
 def test_no_share_is_called_fair_where_only_one_language_has_the_answers():
@@ -216,6 +268,26 @@ def test_a_run_of_limited_depth_is_said_to_be(folders, tmp_path):
     text = render_report(build_report([("run", folder)]))
     assert "run ranks 1,000 passages per query; right answers below them count as not" in text
     assert "the first 1000 passages of every query" in text
+    message = "one and run were measured to different depths: full and 1,000; evaluate both from"
+    with pytest.raises(ConfigError, match=message):
+        build_report([(None, folders[0]), ("run", folder)])
+
+
+def test_differences_of_runs_of_limited_depth_are_in_the_pool_of_all_languages(tmp_path):
+    folders = [write_folder(tmp_path / name, bias=bias) for name, bias in (("a", 2.0), ("b", 0.2))]
+    for folder in folders:
+        metrics = read_json(folder / "metrics.json")
+        write_json(folder / "metrics.json", {**metrics, "depth": 20})
+    report = build_report([(None, folder) for folder in folders])
+    assert [block.settings for block in report.differences] == [("multilingual",)]
+    assert "within a language" not in render_report(report).partition("Against")[2][:200]
+
+
+def test_differences_that_round_to_nothing_have_no_colour(report):
+    tiny = {("monolingual", "AP"): Estimate(-0.0002, (-0.0003, -0.0001))}
+    blocks = (*report.blocks[:2], replace(report.blocks[2], estimates=tiny))
+    text = render_report(replace(report, blocks=blocks))
+    assert 'class="worse"' not in text and 'class="better"' not in text
 
 
 def test_pools_without_answers_are_empty_cells(tmp_path):

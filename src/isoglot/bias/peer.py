@@ -42,7 +42,7 @@ class Peer:
             return "no query has relevant passages in two languages; there is nothing to compare"
         return (
             "no query has several relevant passages in a language and others in another, so PEER "
-            "is the same for any ranking; see friedman, or peer.pooled"
+            "is the same for any ranking; Kendall's W compares languages there"
         )
 
 

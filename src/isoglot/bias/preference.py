@@ -34,11 +34,13 @@ def language_preference(ranks: RelevantRanks) -> LanguagePreference:
     query's language is preferred, below it, others are. Meaning plays no part: only relevant
     passages are compared. It is the LPR of MLAIRE (arXiv 2605.07249) as we read it.
 
-    On a run of limited depth a query is left out if none of its relevant passages is ranked.
+    Of none, if a run of limited depth ranks no relevant passage of one of the queries: those that
+    it covers are the easy ones, whose preference may be another.
     """
     relevants = query_relevants(ranks)
-    known = relevants.any_of(relevants.own) & relevants.any_of(~relevants.own)
-    relevants = relevants.take(known & (relevants.best < UNRANKED))
+    told = relevants.any_of(relevants.own) & relevants.any_of(~relevants.own)
+    is_known = bool((relevants.best[told] < UNRANKED).all())
+    relevants = relevants.take(told & is_known)
     best = np.repeat(relevants.best, relevants.sizes)
     own_counts = np.add.reduceat(relevants.own.astype(np.int64), relevants.starts)
     return LanguagePreference(

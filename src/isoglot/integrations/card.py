@@ -2,8 +2,8 @@
 
 Two places are written and nothing else is touched: ``model-index`` in the front matter, which the
 Hugging Face hub reads, and a section between two comments in the text. Both are replaced when the
-same benchmark is written again. What a card says is in ``card_text``, the front matter in
-``front_matter``.
+same benchmark is written again, in the same languages. What a card says is in ``card_text``, the
+front matter in ``front_matter``.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import Any
 
 from isoglot.artifacts import atomic_write, is_complete, read_json
 from isoglot.errors import ArtifactError
-from isoglot.integrations.card_text import model_index_entries, section
+from isoglot.integrations.card_text import benchmark_of, model_index_entries, section
 from isoglot.integrations.front_matter import add_results
+from isoglot.pipeline.systems import BM25
 
 __all__ = ["write_card"]
 
 _NEEDED = (
-    *("benchmark", "isoglot_version", "summary", "bias"),
+    *("benchmark", "isoglot_version", "model", "summary", "bias"),
     *("queries", "query_langs", "passages", "passage_langs"),
 )
 _NEW_CARD = """---
@@ -69,6 +70,15 @@ def _read_metrics(results: Path) -> dict[str, Any]:
     for key in _NEEDED:
         if not isinstance(metrics, dict) or key not in metrics:
             raise ArtifactError(f"{path}: is not of an evaluation (no {key!r}); {advice}")
+    if metrics["model"] == BM25:
+        raise ArtifactError(
+            f"{path}: is of {BM25}, not of a model; give an evaluation of the model"
+        )
+    if metrics.get("depth") is not None:
+        raise ArtifactError(
+            f"{path}: was measured on runs of {metrics['depth']:,} passages per query, which "
+            "lowers figures; evaluate the model itself"
+        )
     return dict(metrics)
 
 
@@ -96,7 +106,7 @@ def _read_card(path: Path) -> tuple[str | None, str]:
 
 def _with_section(text: str, metrics: Mapping[str, Any], path: Path) -> str:
     """Put the section in the place of the benchmark's last one, or at the end."""
-    slug = re.sub(r"[^\w.-]+", "-", metrics["benchmark"])
+    slug = re.sub(r"[^\w.-]+", "-", benchmark_of(metrics))
     begin, end = f"<!-- isoglot:{slug}:begin -->\n", f"<!-- isoglot:{slug}:end -->\n"
     new = f"{begin}{section(metrics)}{end}"
     # The last line may have lost its line end in an editor.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from isoglot.data.benchmarks import BENCHMARKS
 from isoglot.evaluation.measures import parse_measure
 from isoglot.evaluation.settings import SETTINGS
 from isoglot.reporting.tables import RANK_DISTANCE, round_figure
 from isoglot.reporting.writers import Table
 
-__all__ = ["model_index_entries", "section"]
+__all__ = ["benchmark_of", "model_index_entries", "section"]
 
 _TASK = {"type": "information-retrieval", "name": "Information Retrieval"}
 _METRIC_TYPES = {
@@ -24,6 +25,21 @@ _METRIC_TYPES = {
 """Names of measures as model cards and MTEB spell them."""
 
 
+def benchmark_of(metrics: Mapping[str, Any]) -> str:
+    """Return the benchmark as ``isoglot evaluate`` takes it: with languages unless it is whole.
+
+    Some languages of a benchmark are another, easier task than all of them. Where all are not known
+    beforehand, the languages are always named.
+
+    Args:
+        metrics: The content of ``metrics.json``.
+    """
+    name = str(metrics["benchmark"])
+    langs = sorted({*metrics["query_langs"], *metrics["passage_langs"]})
+    is_whole = name in BENCHMARKS and langs == sorted(BENCHMARKS[name].langs)
+    return name if is_whole else f"{name}:{','.join(langs)}"
+
+
 def model_index_entries(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one entry per setting in the form of the hub's ``model-index``.
 
@@ -31,10 +47,11 @@ def model_index_entries(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
         metrics: The content of ``metrics.json``.
     """
     entries = []
+    benchmark = benchmark_of(metrics)
     for setting in _settings(metrics):
         dataset: dict[str, Any] = {
-            "name": f"{metrics['benchmark']} ({setting})",
-            "type": metrics["benchmark"],
+            "name": f"{benchmark} ({setting})",
+            "type": benchmark,
             "config": setting,
         }
         if metrics.get("options"):
@@ -72,7 +89,7 @@ def section(metrics: Mapping[str, Any]) -> str:
         for setting in settings
     )
     parts = [
-        f"## Retrieval across languages: {metrics['benchmark']}",
+        f"## Retrieval across languages: {benchmark_of(metrics)}",
         Table(("setting", *measures), rows).to_markdown().rstrip("\n"),
         _notes(metrics),
     ]

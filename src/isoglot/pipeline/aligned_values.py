@@ -21,8 +21,10 @@ from isoglot.pipeline.compared_runs import (
     VALUE,
     ComparedRun,
     check_benchmarks,
+    check_depths,
     choose_settings,
     condition_notes,
+    keep_known_settings,
     read_run,
 )
 from isoglot.reporting.tables import RANK_DISTANCE
@@ -49,6 +51,8 @@ class AlignedValues:
     """(n,): row of ``pool_names``, ascending."""
     pool_names: tuple[PoolOfMeasure, ...]
     """By measure, setting, query language and passage language."""
+    same_pools: NDArray[np.int64]
+    """(pools,): the row of ``pool_names`` with the same queries and passages; mostly its own."""
     query_ids: NDArray[np.int64]
     """(n,): number of the query id, from 0 without gaps."""
     benchmark: str | None
@@ -71,23 +75,27 @@ def align_runs(
         common: Keep the queries and pools that all runs share, instead of refusing.
 
     Raises:
-        ConfigError: If a setting is unknown or is not in every run.
+        ConfigError: If a setting is unknown or is not in every run, or runs differ in depth.
         DataError: If a run does not have the measure, or runs were not measured alike.
         ArtifactError: If an evaluation is missing, incomplete or damaged.
     """
     runs = [read_run(path, measure) for path in paths]
     check_benchmarks(runs)
+    check_depths(runs)
+    runs, unknown = keep_known_settings(runs, settings)
     runs, unlike = choose_settings(runs, settings)
     grid, dropped = _shared(runs, _grid(runs, measure), common=common)
-    grid, differing = _same_pools(runs, grid, common=common)
+    grid, differing = _equal_pools(runs, grid, common=common)
     pools, numbers = np.unique(grid.pool_codes, return_inverse=True)
+    pool_names = tuple(grid.pool_name(pool) for pool in pools.tolist())
     return AlignedValues(
         values=grid.values,
         pools=numbers,
-        pool_names=tuple(grid.pool_name(pool) for pool in pools.tolist()),
+        pool_names=pool_names,
+        same_pools=_same_pools(pool_names, runs),
         query_ids=np.unique(grid.keys[-1], return_inverse=True)[1],
         benchmark=next((run.metrics["benchmark"] for run in runs if run.metrics), None),
-        notes=(*unlike, *dropped, *differing, *condition_notes(runs)),
+        notes=(*unknown, *unlike, *dropped, *differing, *condition_notes(runs)),
     )
 
 
@@ -206,7 +214,7 @@ def _tell_apart(first: str, second: str, grid: _Grid, odd: int) -> str:
     )
 
 
-def _same_pools(
+def _equal_pools(
     runs: Sequence[ComparedRun], grid: _Grid, *, common: bool
 ) -> tuple[_Grid, list[str]]:
     """Keep the pools that hold as many passages in all runs; refuse others likewise."""
@@ -230,6 +238,14 @@ def _same_pools(
     if not kept.any():
         raise DataError(f"{notes[0]}; no other is left to compare")
     return grid.select(kept), notes
+
+
+def _same_pools(pools: Sequence[PoolOfMeasure], runs: Sequence[ComparedRun]) -> NDArray[np.int64]:
+    """Find the pools of all languages that are of one: where all passages are in one language."""
+    single = any(len(_pool_sizes(run.metrics).keys() - {ALL_LANGUAGES}) == 1 for run in runs)
+    keys = [(pool.measure, pool.query_lang) if single else pool for pool in pools]
+    rows: dict[tuple[str, ...], int] = {}
+    return np.array([rows.setdefault(key, row) for row, key in enumerate(keys)])
 
 
 def _pool_sizes(metrics: Mapping[str, Any]) -> dict[str, int]:

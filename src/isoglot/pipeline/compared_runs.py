@@ -23,8 +23,10 @@ __all__ = [
     "VALUE",
     "ComparedRun",
     "check_benchmarks",
+    "check_depths",
     "choose_settings",
     "condition_notes",
+    "keep_known_settings",
     "read_run",
     "values_file",
 ]
@@ -170,6 +172,39 @@ def check_benchmarks(runs: Sequence[ComparedRun]) -> None:
             )
 
 
+def check_depths(runs: Sequence[ComparedRun]) -> None:
+    """Refuse runs of different depth: the shorter has lower figures whatever the system."""
+    known = [(run.name, run.metrics.get("depth")) for run in runs if run.metrics]
+    for name, depth in known[1:]:
+        if depth != known[0][1]:
+            raise ConfigError(
+                f"{known[0][0]} and {name} were measured to different depths: "
+                f"{_tell_depth(known[0][1])} and {_tell_depth(depth)}; evaluate both from runs of "
+                "one depth with --depth, or both in full"
+            )
+
+
+def keep_known_settings(
+    runs: Sequence[ComparedRun], wanted: Sequence[str]
+) -> tuple[list[ComparedRun], list[str]]:
+    """Keep the multilingual setting only, if the runs are of limited depth.
+
+    What such a run holds of the pool of one language is the more, the more the system prefers that
+    language: the figures of two systems are of different depth there.
+    """
+    depth = max((run.metrics.get("depth") or 0 for run in runs), default=0)
+    mixed = SETTINGS[-1]
+    if not depth:
+        return list(runs), []
+    what = (
+        f"from the first {depth:,} passages of all languages only {mixed} figures can be compared"
+    )
+    if wanted and check_settings(wanted) != (mixed,):
+        raise ConfigError(f"{what}; use --settings {mixed}, or evaluate in full")
+    kept = [run._replace(values=_select(run.values, "setting", [mixed])) for run in runs]
+    return kept, [what]
+
+
 def choose_settings(
     runs: Sequence[ComparedRun], wanted: Sequence[str]
 ) -> tuple[list[ComparedRun], list[str]]:
@@ -198,11 +233,10 @@ def choose_settings(
 
 def condition_notes(runs: Sequence[ComparedRun]) -> Iterator[str]:
     """Say in what else the runs differ, and what could not be checked."""
-    for key, what in (("options", "texts were read"), ("depth", "rankings were cut")):
-        found = {run.name: run.metrics.get(key) for run in runs if run.metrics}
-        if len(set(map(str, found.values()))) > 1:
-            told = ", ".join(f"{_tell(value)} in {name}" for name, value in found.items())
-            yield f"{what} in different ways ({key}): {told}"
+    found = {run.name: run.metrics.get("options") or {} for run in runs if run.metrics}
+    if len(set(map(str, found.values()))) > 1:
+        told = ", ".join(f"{_tell_options(value)} in {name}" for name, value in found.items())
+        yield f"texts were read in different ways (options): {told}"
     unranked = [run.name for run in runs if run.distances is None]
     if 0 < len(unranked) < len(runs):
         yield f"rank distance left out: {', '.join(unranked)} has no ranks of all relevant passages"
@@ -211,7 +245,9 @@ def condition_notes(runs: Sequence[ComparedRun]) -> Iterator[str]:
         yield f"not known of {', '.join(bare)}: benchmark and passages; ids were compared only"
 
 
-def _tell(value: Any) -> str:  # noqa: ANN401 - any JSON value
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {word}" for key, word in value.items()) or "default"
-    return "full" if value is None else str(value)
+def _tell_options(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {word}" for key, word in options.items()) or "default"
+
+
+def _tell_depth(depth: int | None) -> str:
+    return "full" if depth is None else f"{depth:,}"

@@ -238,14 +238,18 @@ def _figures(
     """Return what is tested, and the pools that each averages: (pools, figures).
 
     A figure that would average the same pools as one before it is left out: with one query
-    language, or of a language with one pool.
+    language, of a language with one pool, or with all passages in one language.
     """
+
+    def same(pools: Sequence[int]) -> tuple[int, ...]:
+        return tuple(aligned.same_pools[list(pools)].tolist())
+
     averages: dict[tuple[int, ...], tuple[str, str, str | None, str | None]] = {}
     for (measure, setting), pools in _group(aligned.pool_names, lambda pool: pool[:2]):
-        averages.setdefault(pools, (measure, setting, None, None))
+        averages.setdefault(same(pools), (measure, setting, None, None))
         names = [aligned.pool_names[pool] for pool in pools]
         for lang, places in _group(names, lambda pool: pool.query_lang):
-            own = tuple(pools[place] for place in places)
+            own = same([pools[place] for place in places])
             if options.languages:
                 averages.setdefault(own, (measure, setting, lang, None))
             for pool in own if options.pools else ():

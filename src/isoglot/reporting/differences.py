@@ -286,15 +286,17 @@ def _remarks(report: DifferenceReport) -> Iterator[str]:
     yield (
         f"tests: {len(report.rows)}; query ids: {report.clusters:,}, each drawn and turned as a "
         f"whole; {report.permutations:,} permutations, {report.resamples:,} resamples, seed "
-        f"{report.seed}; a difference holds if p (Holm) is below {report.alpha:g} and the interval "
-        "does not hold 0"
+        f"{report.seed}; p (Holm) is corrected over all rows of a measure; a difference holds if "
+        f"it is below {report.alpha:g} and the interval does not hold 0"
     )
     single = [system.label for system in report.systems if len(system.runs) == 1]
     several = [system for system in report.systems if len(system.runs) > 1]
-    if single:
+    if len(single) == 1:
+        yield f"one seed of {single[0]}: a claim about this model, not about training it again"
+    elif single:
         yield (
-            f"one seed of {', '.join(single)}: a claim about this trained model, "
-            "not about training it again"
+            f"one seed each of {', '.join(single)}: claims about these models, "
+            "not about training them again"
         )
     for system in several:
         yield (

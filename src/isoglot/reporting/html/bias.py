@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from isoglot.reporting.html.figures import decimal, percent, places
+from isoglot.reporting.html.headline import join_words
 from isoglot.reporting.html.runs import ReportRun
 
 __all__ = ["BiasRow", "FriedmanRow", "bias_rows", "friedman_rows", "why_missing"]
 
 _OLD = "the evaluation is of an older version; run isoglot evaluate again"
 _ONE_LANGUAGE = "no query has relevant passages in two languages"
+_NO_OTHER = "no query has relevant passages in its own and in another language"
 _LIMITED = "the run is of limited depth, so some ranks are not known"
+_ONE_POOL = "all passages are in one language"
 _NO_HEAD = "the evaluation kept no ranking; evaluate with a run depth of 10 or more"
 
 
@@ -39,7 +42,7 @@ class BiasRow:
     fair: str
     reading: str
     missing: str
-    """Why there is no figure, if a run has none."""
+    """For which of several runs there is no figure, and why; empty if all have one."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ _SPECS = (
         lambda bias: percent(bias.get("language_preference_rate_expected")),
         "Queries whose first right answer is in the query's own language. "
         "Nearer to the fair share is better.",
-        "no query has relevant passages in its own and in another language",
+        _NO_OTHER,
     ),
     _Spec(
         "same language in the top 10",
@@ -185,15 +188,24 @@ def friedman_rows(run: ReportRun) -> list[FriedmanRow]:
 
 def _row(spec: _Spec, runs: Sequence[ReportRun]) -> BiasRow:
     found = [_find(run, spec) for run in runs]
-    reasons = dict.fromkeys(reason for _, reason in found if reason)
+    reasons: dict[str, list[str]] = {}
+    for run, (_, reason) in zip(runs, found, strict=True):
+        if reason:
+            reasons.setdefault(reason, []).append(run.label)
     known = [run for run, (value, _) in zip(runs, found, strict=True) if value is not None]
     return BiasRow(
         spec.name,
         tuple(spec.show(value) for value, _ in found),
         spec.fair(known[0].bias) if known else "",
         spec.reading,
-        "; ".join(reasons),
+        ";".join(_missing(reason, labels, len(runs)) for reason, labels in reasons.items()),
     )
+
+
+def _missing(reason: str, labels: Sequence[str], runs: int) -> str:
+    """Say why there is no figure, and for which runs unless for all; follows "not available"."""
+    where = "" if len(labels) == runs else f" for {join_words(labels)}"
+    return f"{where}, because {reason}"
 
 
 def _find(run: ReportRun, spec: _Spec) -> tuple[float | None, str]:
@@ -210,5 +222,11 @@ def _find(run: ReportRun, spec: _Spec) -> tuple[float | None, str]:
 
 
 def _reason(run: ReportRun, reason: str) -> str:
-    limited = run.metrics.get("depth") is not None and reason == _ONE_LANGUAGE
-    return _LIMITED if limited else reason
+    """Return the reason, or a better one: no deeper run or ranking would help in some cases."""
+    if reason == _NO_HEAD and len(run.metrics.get("passage_langs", ())) == 1:
+        return _ONE_POOL
+    share = run.bias.get("language_share") or {}
+    # Judgments say it whatever the depth; older versions wrote nothing of them.
+    judged = {_ONE_LANGUAGE: "relevant_by_query_lang", _NO_OTHER: "same_language_relevant"}
+    limited = run.metrics.get("depth") is not None and reason in judged
+    return _LIMITED if limited and share.get(judged[reason], True) else reason

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from isoglot.evaluation.settings import SETTINGS
-from isoglot.reporting.html.figures import decimal, percent, places, signed
+from isoglot.reporting.html.figures import count, decimal, percent, places, signed
 from isoglot.reporting.html.intervals import Estimate
 from isoglot.reporting.html.names import language_name
 from isoglot.reporting.html.runs import ReportRun
@@ -23,7 +22,9 @@ _WHERE = {
 def run_sentences(run: ReportRun, measure: str) -> str:
     """Say where a run answers best, what it loses elsewhere, and what it prefers."""
     clauses = [*_settings_clauses(run, measure), *_preference_clause(run)]
-    return " ".join([f"{run.label} {join_words(clauses)}.", *_extremes(run, measure)])
+    return " ".join(
+        [f"{run.label} {join_words(clauses)}.", *_extremes(run, measure), *_lower_bounds(run)]
+    )
 
 
 def difference_sentence(
@@ -51,7 +52,7 @@ def _changes(differences: Iterable[tuple[Estimate, str]]) -> Iterator[str]:
     for difference, where in differences:
         verb = "shows no clear change"
         change = f"{where} ({signed(difference.value)})"
-        if difference.is_clear:
+        if difference.is_clear and signed(difference.value) != signed(0.0):
             verb = "gains" if difference.value > 0 else "loses"
             change = f"{decimal(abs(difference.value))} {where}"
         yield change if verb == said else f"{verb} {change}"
@@ -90,22 +91,26 @@ def _settings_clauses(run: ReportRun, measure: str) -> Iterator[str]:
 
 
 def _preference_clause(run: ReportRun) -> Iterator[str]:
-    """Compare what comes first with the fair share, if another language could have answered."""
+    """Say how often the right answer in the query's language comes first, and what is fair."""
     rate = run.bias.get("language_preference_rate")
-    shares = run.bias.get("confusion")
-    fair = (run.bias.get("language_share") or {}).get("same_language_expected")
+    fair = run.bias.get("language_preference_rate_expected")
     if rate is None:
         return
-    what = "a passage"
-    if shares and fair is not None:
-        rate = statistics.fmean(row[lang] for lang, row in shares.items() if lang in row)
-    else:
-        what, fair = "the right answer", run.bias.get("language_preference_rate_expected")
     against = f", where {percent(fair)} would be fair" if fair is not None else ""
     yield (
-        f"in the mixed pool puts {what} in the query's language first for "
+        "in the mixed pool puts the right answer in the query's language first for "
         f"{percent(rate)} of the queries{against}"
     )
+
+
+def _lower_bounds(run: ReportRun) -> Iterator[str]:
+    """Say which figures a run of limited depth does not know."""
+    depth = run.metrics.get("depth")
+    if depth is not None:
+        yield (
+            f"The ranking is known to {count(depth)} passages of all languages, so monolingual and "
+            "cross-lingual figures are lower bounds."
+        )
 
 
 def _extremes(run: ReportRun, measure: str) -> Iterator[str]:
@@ -117,6 +122,8 @@ def _extremes(run: ReportRun, measure: str) -> Iterator[str]:
     ]
     if len(rows) > 1:
         best, worst = max(rows, key=lambda r: r.value), min(rows, key=lambda r: r.value)
+        if decimal(best.value) == decimal(worst.value):
+            return
         yield (
             f"Queries in {language_name(best.query_lang)} fare best in the mixed pool "
             f"({decimal(best.value)}), those in {language_name(worst.query_lang)} worst "

@@ -38,8 +38,8 @@ _MEASURE_NOTES = {
     "AP": "average precision: 1 if all right answers lead the ranking",
     "nDCG": "gain of the right answers, discounted by rank, against the best possible",
     "RR": "1 divided by the rank of the first right answer",
-    "R": "share of the right answers among the first k",
-    "P": "share of right answers among the first k",
+    "R": "of all right answers, the share that is among the first k",
+    "P": "of the first k passages, the share that is right",
     "Success": "share of queries with a right answer among the first k",
 }
 

@@ -77,7 +77,8 @@ def build_report(
         measure: For headline and heat maps; default: AP, else the first that all runs hold.
 
     Raises:
-        ConfigError: If there are no runs, names repeat, or the measure is no measure.
+        ConfigError: If there are no runs, names repeat, runs differ in depth, or the measure is no
+            measure.
         ArtifactError: If a folder holds no complete evaluation.
         DataError: If the runs are of different collections, or one lacks the measure.
     """
@@ -96,13 +97,24 @@ def build_report(
             *(
                 _block(
                     f"{run.label} − {runs[0].label}",
-                    estimate_difference(run.values, runs[0].values),
+                    _known_differences(run, runs[0]),
                     is_difference=True,
                 )
                 for run in runs[1:]
             ),
         ),
     )
+
+
+def _known_differences(run: ReportRun, first: ReportRun) -> dict[tuple[str, str], Estimate]:
+    """Return the differences; of runs of limited depth those in the pool of all languages only.
+
+    What such a run holds of one language is the more, the more it prefers that language.
+    """
+    found = estimate_difference(run.values, first.values)
+    if run.metrics.get("depth") is None:
+        return found
+    return {key: value for key, value in found.items() if key[0] == SETTINGS[-1]}
 
 
 def _block(

@@ -110,9 +110,10 @@ def name_runs(named: Sequence[tuple[str | None, Path]]) -> list[ReportRun]:
 
 
 def check_comparable(runs: Sequence[ReportRun]) -> None:
-    """Refuse runs on different collections.
+    """Refuse runs on different collections, or of different depth.
 
     Raises:
+        ConfigError: If rankings are known to different depths: the shorter has lower figures.
         DataError: If benchmark, options, or numbers of queries or passages differ.
     """
     first = runs[0]
@@ -124,6 +125,17 @@ def check_comparable(runs: Sequence[ReportRun]) -> None:
                     f"a report is about one benchmark, but {key} is {_show(one)} in {first.label} "
                     f"and {_show(other)} in {run.label}; make a report for each"
                 )
+        _check_depth(run, first)
+
+
+def _check_depth(run: ReportRun, first: ReportRun) -> None:
+    depths = [run_.metrics.get("depth") for run_ in (first, run)]
+    if depths[0] != depths[1]:
+        one, other = ("full" if depth is None else f"{depth:,}" for depth in depths)
+        raise ConfigError(
+            f"{first.label} and {run.label} were measured to different depths: {one} and {other}; "
+            "evaluate both from runs of one depth with --depth, or both in full"
+        )
 
 
 def choose_measure(runs: Sequence[ReportRun], measure: str | None) -> str:
