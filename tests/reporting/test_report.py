@@ -280,6 +280,7 @@ def test_differences_of_runs_of_limited_depth_are_in_the_pool_of_all_languages(t
         write_json(folder / "metrics.json", {**metrics, "depth": 20})
     report = build_report([(None, folder) for folder in folders])
     assert [block.settings for block in report.differences] == [("multilingual",)]
+    assert [found.passage_langs for found in report.difference_maps] == [("*",)]
     assert "within a language" not in render_report(report).partition("Against")[2][:200]
 
 

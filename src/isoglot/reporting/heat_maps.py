@@ -37,6 +37,10 @@ class HeatMap:
         """The largest absolute value; 0 for an empty map."""
         return max(map(abs, self.values.values()), default=0.0)
 
+    def mixed_pool(self) -> HeatMap:
+        """Return the last column only: the pool of all languages."""
+        return _heat_map({key: v for key, v in self.values.items() if key[1] == ALL_LANGUAGES})
+
     def table(self, digits: int = 4) -> Table:
         """Return the map as a table."""
         return Table(

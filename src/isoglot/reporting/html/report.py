@@ -52,8 +52,12 @@ class Report:
 
     @property
     def difference_maps(self) -> list[HeatMap]:
-        """The maps of the second run and those after it, less that of the first."""
-        first, *others = self.maps
+        """The maps of the second run and those after it, less that of the first.
+
+        Of runs of limited depth only the pool of all languages is known to the same depth.
+        """
+        is_cut = self.runs[0].metrics.get("depth") is not None
+        first, *others = [found.mixed_pool() if is_cut else found for found in self.maps]
         return [difference_map(other, first) for other in others]
 
     @property
