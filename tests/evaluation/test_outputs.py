@@ -172,3 +172,8 @@ def test_reading_a_missing_or_damaged_evaluation(tmp_path):
     (tmp_path / "settings.parquet").unlink()
     with pytest.raises(ArtifactError, match=r"settings\.parquet: no such file"):
         read_evaluation(tmp_path)
+
+
+def test_a_folder_called_like_an_assignment_is_no_column(tmp_path):
+    evaluation = write_random(tmp_path / "seed=1")
+    assert read_evaluation(tmp_path / "seed=1").settings == evaluation.settings

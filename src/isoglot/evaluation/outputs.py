@@ -7,11 +7,13 @@ than the run; AP is at full depth here.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from isoglot import __version__
 from isoglot.artifacts import atomic_write, read_json, write_json
@@ -20,8 +22,17 @@ from isoglot.data.corpus import StoredPassages
 from isoglot.errors import ArtifactError, DataError
 from isoglot.evaluation.evaluate import Evaluation, SettingRow
 from isoglot.evaluation.ranking import NO_PASSAGE
+from isoglot.records import Qrel, ScoredDoc
 
-__all__ = ["StoredEvaluation", "check_trec_ids", "read_evaluation", "write_evaluation"]
+__all__ = [
+    "StoredEvaluation",
+    "check_trec_ids",
+    "measured_judgments",
+    "ranked_results",
+    "read_evaluation",
+    "read_table",
+    "write_evaluation",
+]
 
 METRICS = "metrics.json"
 SETTINGS_TABLE = "settings.parquet"
@@ -78,9 +89,9 @@ def read_evaluation(folder: Path) -> StoredEvaluation:
         ArtifactError: If one is missing or damaged.
     """
     metrics = read_json(folder / METRICS)
-    settings = _read_table(folder / SETTINGS_TABLE)
+    settings = read_table(folder / SETTINGS_TABLE)
     rows = tuple(SettingRow(**row) for row in settings.to_pylist())
-    return StoredEvaluation(metrics, rows, _read_table(folder / PER_QUERY_TABLE))
+    return StoredEvaluation(metrics, rows, read_table(folder / PER_QUERY_TABLE))
 
 
 def check_trec_ids(collection: Collection) -> None:
@@ -136,16 +147,47 @@ def _write_table(path: Path, table: Any) -> None:  # noqa: ANN401 - pyarrow has 
         pq.write_table(table, file, compression="zstd")
 
 
-def _read_table(path: Path) -> Any:  # noqa: ANN401 - pyarrow has no types
+def read_table(path: Path, columns: Iterable[str] | None = None) -> Any:  # noqa: ANN401
+    """Read a Parquet file as a ``pyarrow.Table``: of the columns named those that are there.
+
+    Raises:
+        ArtifactError: If it is missing or damaged.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path)
+        # Not pq.read_table, which takes folders called name=value for columns.
+        with pq.ParquetFile(path) as file:
+            held = file.schema_arrow.names
+            return file.read([name for name in held if columns is None or name in set(columns)])
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: no such file") from error
     except (OSError, pa.ArrowException) as error:
         raise ArtifactError(f"{path}: cannot be read as Parquet ({error})") from error
+
+
+def ranked_results(evaluation: Evaluation, query_lang: str) -> Iterator[ScoredDoc]:
+    """Yield what the kept ranking holds for the queries of a language, best first."""
+    collection, ranking = evaluation.collection, evaluation.ranking
+    if ranking is None:
+        return
+    rows = [row for row, query in enumerate(collection.queries) if query.lang == query_lang]
+    found = ranking.passages[rows] != NO_PASSAGE
+    doc_ids = evaluation.table.ids_of(ranking.passages[rows][found])
+    query_ids = np.repeat([collection.queries[row].query_id for row in rows], found.sum(axis=1))
+    scores = ranking.scores[rows][found].tolist()
+    yield from map(ScoredDoc, query_ids.tolist(), doc_ids, scores)
+
+
+def measured_judgments(collection: Collection, query_lang: str) -> list[Qrel]:
+    """Return the judgments of a language's queries, judged negatives included.
+
+    Queries without a relevant passage are left out: trec_eval would score them 0, we skip them.
+    """
+    qrels = [qrel for qrel in collection.qrels if qrel.query_lang == query_lang]
+    measured = {qrel.query_id for qrel in qrels if qrel.relevance > 0}
+    return [qrel for qrel in qrels if qrel.query_id in measured]
 
 
 def _write_runs(evaluation: Evaluation, folder: Path) -> None:
@@ -154,33 +196,23 @@ def _write_runs(evaluation: Evaluation, folder: Path) -> None:
     Nine digits tell any two float32 values apart, so sorting a file again by score and doc id, both
     descending, gives the same order.
     """
-    collection, ranking = evaluation.collection, evaluation.ranking
-    if ranking is None:
+    if evaluation.ranking is None:
         return
-    for lang in collection.query_langs:
-        rows = [row for row, query in enumerate(collection.queries) if query.lang == lang]
-        found = ranking.passages[rows] != NO_PASSAGE
-        doc_ids = iter(evaluation.table.ids_of(ranking.passages[rows][found]))
-        scores = iter(ranking.scores[rows][found].tolist())
+    for lang in evaluation.collection.query_langs:
+        results = itertools.groupby(ranked_results(evaluation, lang), key=lambda r: r.query_id)
         with atomic_write(folder / f"{lang}.trec") as file:
-            for row, length in zip(rows, found.sum(axis=1).tolist(), strict=True):
-                query_id = collection.queries[row].query_id
+            for query_id, found in results:
                 file.writelines(
-                    f"{query_id} Q0 {next(doc_ids)} {rank} {next(scores):.9g} {RUN_TAG}\n"
-                    for rank in range(1, length + 1)
+                    f"{query_id} Q0 {doc_id} {rank} {score:.9g} {RUN_TAG}\n"
+                    for rank, (_, doc_id, score) in enumerate(found, 1)
                 )
 
 
 def _write_qrels(collection: Collection, folder: Path) -> None:
-    """Write the judgments per query language, judged negatives included.
-
-    Queries without a relevant passage are left out: trec_eval would score them 0, we skip them.
-    """
-    measured = {(q.query_lang, q.query_id) for q in collection.qrels if q.relevance > 0}
-    lines: dict[str, list[str]] = defaultdict(list)
-    for query_id, lang, doc_id, relevance in collection.qrels:
-        if (lang, query_id) in measured:
-            lines[lang].append(f"{query_id} 0 {doc_id} {relevance}\n")
+    """Write the judgments of the measured queries per query language."""
     for lang in collection.query_langs:
         with atomic_write(folder / f"{lang}.qrels") as file:
-            file.writelines(lines[lang])
+            file.writelines(
+                f"{query_id} 0 {doc_id} {relevance}\n"
+                for query_id, _, doc_id, relevance in measured_judgments(collection, lang)
+            )

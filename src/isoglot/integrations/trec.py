@@ -6,12 +6,13 @@ out here is what these files hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from isoglot.data.collection import Collection
 from isoglot.errors import ConfigError, DataError
 from isoglot.evaluation.evaluate import Evaluation
+from isoglot.evaluation.outputs import measured_judgments, ranked_results
 from isoglot.integrations.building import Languages, build_collection
 
 __all__ = ["collection_from_records", "to_ir_measures", "to_pytrec_eval"]
@@ -38,18 +39,27 @@ def to_ir_measures(evaluation: Evaluation, query_lang: str) -> tuple[list[Any], 
     """
     import ir_measures
 
+    collection = evaluation.collection
+    if query_lang not in collection.query_langs:
+        raise ConfigError(
+            f"{collection.name} has no queries in {query_lang!r}; "
+            f"it has {', '.join(collection.query_langs)}"
+        )
+    if evaluation.ranking is None:
+        raise DataError(
+            f"{collection.name}: the evaluation kept no run; evaluate with a run_depth above 0"
+        )
     judgments = [
         ir_measures.Qrel(qrel.query_id, qrel.doc_id, qrel.relevance)
-        for qrel in evaluation.collection.qrels
-        if qrel.query_lang == query_lang
+        for qrel in measured_judgments(collection, query_lang)
     ]
-    measured = {qrel.query_id for qrel in judgments if qrel.relevance > 0}
+    measured = {qrel.query_id for qrel in judgments}
     run = [
-        ir_measures.ScoredDoc(query_id, doc_id, score)
-        for query_id, doc_id, score in _ranked(evaluation, query_lang)
-        if query_id in measured
+        ir_measures.ScoredDoc(*result)
+        for result in ranked_results(evaluation, query_lang)
+        if result.query_id in measured
     ]
-    return [qrel for qrel in judgments if qrel.query_id in measured], run
+    return judgments, run
 
 
 def to_pytrec_eval(
@@ -117,27 +127,6 @@ def collection_from_records(
         query_langs=query_langs,
         passage_langs=passage_langs,
     )
-
-
-def _ranked(evaluation: Evaluation, query_lang: str) -> Iterator[tuple[str, str, float]]:
-    """Yield (query id, doc id, score), best first within a query."""
-    collection, ranking = evaluation.collection, evaluation.ranking
-    if query_lang not in collection.query_langs:
-        raise ConfigError(
-            f"{collection.name} has no queries in {query_lang!r}; "
-            f"it has {', '.join(collection.query_langs)}"
-        )
-    if ranking is None:
-        raise DataError(
-            f"{collection.name}: the evaluation kept no run; evaluate with a run_depth above 0"
-        )
-    doc_ids: Sequence[str] = [passage.doc_id for passage in collection.passages]
-    for row, query in enumerate(collection.queries):
-        if query.lang == query_lang:
-            passages, scores = ranking.passages[row].tolist(), ranking.scores[row].tolist()
-            for passage, score in zip(passages, scores, strict=True):
-                if passage >= 0:  # a run read from a file may end before its depth
-                    yield query.query_id, doc_ids[passage], score
 
 
 def _text(record: Any, what: str) -> str:  # noqa: ANN401 - any namedtuple

@@ -13,7 +13,7 @@ import numpy as np
 
 from isoglot.artifacts import COMPLETE, is_complete, read_json
 from isoglot.errors import ArtifactError, ConfigError, DataError
-from isoglot.evaluation.outputs import METRICS, PER_QUERY_TABLE, RANKS_TABLE
+from isoglot.evaluation.outputs import METRICS, PER_QUERY_TABLE, RANKS_TABLE, read_table
 from isoglot.evaluation.settings import SETTINGS, check_settings
 from isoglot.languages import ALL_LANGUAGES
 from isoglot.reporting.tables import RANK_DISTANCE
@@ -128,16 +128,9 @@ def _read_distances(file: Path) -> Any | None:  # noqa: ANN401 - pyarrow has no 
 def _read_table(file: Path, names: Sequence[str], may_be_empty: Sequence[str] = ()) -> Any:  # noqa: ANN401 - pyarrow has no types
     """Read columns of words and numbers from Parquet, as strings and float64."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    try:
-        # Not read_table, which takes folders called name=value for columns.
-        with pq.ParquetFile(file) as parquet:
-            missing = [name for name in names if name not in parquet.schema_arrow.names]
-            table = None if missing else parquet.read(columns=list(names))
-    except (OSError, pa.ArrowException) as error:
-        raise ArtifactError(f"{file}: cannot be read as Parquet ({error})") from error
-    if table is None:
+    table = read_table(file, names)
+    if missing := [name for name in names if name not in table.column_names]:
         raise DataError(f"{file}: has no column {missing[0]!r}; it needs {', '.join(names)}")
     numbers = (VALUE, "relevance", "rank")
     columns = {}

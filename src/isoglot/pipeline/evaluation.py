@@ -26,7 +26,7 @@ from isoglot.evaluation.evaluate import Evaluation
 from isoglot.evaluation.measures import parse_measures
 from isoglot.evaluation.outputs import check_trec_ids, write_evaluation
 from isoglot.evaluation.subsets import evaluate_subset
-from isoglot.pipeline.systems import evaluate_model, load_system
+from isoglot.pipeline.systems import evaluate_model, load_system, parse_run_spec
 from isoglot.reporting.by_resource import group_languages, summarize_by_resource
 from isoglot.reporting.examples import EXAMPLES, worst_queries
 
@@ -186,7 +186,7 @@ def _refuse_own_runs(folder: Path, scores: ScoresConfig) -> None:
     """Refuse to write runs over those that are measured."""
     written = (folder / "runs").resolve()
     for spec in scores.runs:
-        path = Path(spec if Path(spec).exists() else spec.rpartition("=")[2]).resolve()
+        path = parse_run_spec(spec)[1].resolve()
         if written in (path, path.parent):
             raise ConfigError(
                 f"run {spec!r}: lies where the runs of {folder} are written and would be lost; "

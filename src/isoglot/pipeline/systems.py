@@ -26,12 +26,13 @@ from isoglot.evaluation.evaluate import (
 from isoglot.evaluation.measures import DEFAULT_MEASURES
 from isoglot.evaluation.ranking import Ranking
 from isoglot.evaluation.runs import ranking_from_runs
+from isoglot.evaluation.vectors import SIMILARITIES
 from isoglot.records import ScoredDoc
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["BM25", "System", "evaluate_model", "load_system"]
+__all__ = ["BM25", "System", "evaluate_model", "load_system", "parse_run_spec"]
 
 BM25 = "bm25"
 """Name of the lexical system, where a model is named."""
@@ -112,6 +113,13 @@ def _check_combination(model: ModelConfig | None, scores: ScoresConfig) -> None:
     for message, holds in faults.items():
         if holds:
             raise ConfigError(message)
+
+
+def parse_run_spec(text: str) -> tuple[str | None, Path]:
+    """Split ``LANG=FILE``; a folder, and a file whose language is not said, have no language."""
+    name, _, file = text.partition("=")
+    lang = None if Path(text).is_dir() or not file else language_of_name(name)
+    return (None, Path(text)) if lang is None else (lang, Path(file))
 
 
 def evaluate_model(
@@ -264,7 +272,7 @@ def _is_foreign(folder: Path) -> bool:
 
 def _run_name(spec: str) -> str:
     """Name a system by its run: the file, or the folder, ``runs`` by the one it is in."""
-    path = Path(spec if Path(spec).exists() else spec.rpartition("=")[2]).resolve()
+    path = parse_run_spec(spec)[1].resolve()
     return path.parent.name if path.name == "runs" and path.is_dir() else path.stem
 
 
@@ -287,7 +295,7 @@ def _rankable(name: str) -> str:
     Raises:
         ModelError: If it is one that we do not rank by.
     """
-    if name not in ("cosine", "dot"):
+    if name not in SIMILARITIES:
         raise ModelError(
             f"the encoder is made for {name} similarity; isoglot ranks by cosine and dot, as its "
             "config_sentence_transformers.json may say under similarity_fn_name"
@@ -338,9 +346,9 @@ def _files_of(spec: str, collection: Collection) -> list[tuple[str, Path]]:
         if nameless := [file for lang, file in found if lang is None]:
             raise DataError(f"{nameless[0]}: not named by a language; rename it, as to sw.trec")
         return [(lang, file) for lang, file in found if lang is not None]
-    lang, equals, file = spec.partition("=")
-    if equals and (code := language_of_name(lang)):
-        return [(code, Path(file))]
+    named, file = parse_run_spec(spec)
+    if named is not None:
+        return [(named, file)]
     if len(collection.query_langs) == 1:
         return [(collection.query_langs[0], path)]
     raise ConfigError(

@@ -13,7 +13,7 @@ from typing import Any
 from isoglot.artifacts import is_complete, read_json
 from isoglot.errors import ArtifactError, ConfigError, DataError
 from isoglot.evaluation.measures import parse_measure
-from isoglot.evaluation.outputs import StoredEvaluation, read_evaluation
+from isoglot.evaluation.outputs import METRICS, StoredEvaluation, read_evaluation
 from isoglot.reporting.examples import EXAMPLES
 from isoglot.reporting.html.intervals import Estimate, RunValues, estimate, split_values
 
@@ -73,7 +73,7 @@ def read_run(label: str, folder: Path) -> ReportRun:
             f"{folder}: has no file COMPLETE, so it is no evaluation or an unfinished one; "
             "run isoglot evaluate again"
         )
-    if not (folder / "metrics.json").is_file():
+    if not (folder / METRICS).is_file():
         raise ArtifactError(
             f"{folder}: has no metrics.json; name a folder that isoglot evaluate wrote"
         )
