@@ -303,10 +303,7 @@ def assemble(
     Raises:
         DataError: If no query has a relevant passage in any pool of the settings.
     """
-    query_langs = {query.lang for query in collection.queries}
-    pools = [
-        measure_pool(ranks, pool, measures) for pool in list_pools(ranks, settings, query_langs)
-    ]
+    pools = [measure_pool(ranks, pool, measures) for pool in list_pools(ranks, settings)]
     measured = tuple(pool for pool in pools if pool.queries.size)
     if not measured:
         raise DataError(

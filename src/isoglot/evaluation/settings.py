@@ -195,11 +195,9 @@ def check_settings(settings: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in SETTINGS if name in wanted)
 
 
-def list_pools(
-    ranks: RelevantRanks, settings: Sequence[str], query_langs: Iterable[str]
-) -> Iterator[Pool]:
+def list_pools(ranks: RelevantRanks, settings: Sequence[str]) -> Iterator[Pool]:
     """List every pool that has passages, by setting, query language and passage language."""
-    query_langs = sorted(set(query_langs))
+    query_langs = sorted(set(ranks.query_langs))
     for setting in settings:
         for query_lang in query_langs:
             if setting == "multilingual":
