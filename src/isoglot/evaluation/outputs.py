@@ -32,6 +32,7 @@ __all__ = [
     "read_evaluation",
     "read_table",
     "write_evaluation",
+    "write_table",
 ]
 
 METRICS = "metrics.json"
@@ -74,9 +75,9 @@ def write_evaluation(
         ArtifactError: If a file cannot be written.
     """
     check_trec_ids(evaluation.collection)
-    _write_table(folder / SETTINGS_TABLE, _settings_table(evaluation.settings))
-    _write_table(folder / PER_QUERY_TABLE, evaluation.per_query)
-    _write_table(folder / RANKS_TABLE, evaluation.ranks_table)
+    write_table(folder / SETTINGS_TABLE, _settings_table(evaluation.settings))
+    write_table(folder / PER_QUERY_TABLE, evaluation.per_query)
+    write_table(folder / RANKS_TABLE, evaluation.ranks_table)
     _write_runs(evaluation, folder / "runs")
     _write_qrels(evaluation.collection, folder / "qrels")
     write_json(folder / METRICS, {**_metrics(evaluation, model, bias), **(more or {})})
@@ -140,7 +141,8 @@ def _settings_table(rows: Iterable[SettingRow]) -> Any:  # noqa: ANN401 - pyarro
     return pa.Table.from_pylist([row._asdict() for row in rows])
 
 
-def _write_table(path: Path, table: Any) -> None:  # noqa: ANN401 - pyarrow has no types
+def write_table(path: Path, table: Any) -> None:  # noqa: ANN401 - pyarrow has no types
+    """Write a ``pyarrow.Table`` as Parquet, atomically."""
     import pyarrow.parquet as pq
 
     with atomic_write(path, "wb") as file:

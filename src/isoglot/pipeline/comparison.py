@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoglot.artifacts import (
-    atomic_write,
     file_sha256,
     mark_complete,
     prepare_folder,
@@ -24,6 +23,7 @@ from isoglot.artifacts import (
 )
 from isoglot.errors import ArtifactError, ConfigError, did_you_mean
 from isoglot.evaluation.measures import parse_measure
+from isoglot.evaluation.outputs import write_table
 from isoglot.evaluation.significance import (
     RESAMPLES,
     Design,
@@ -162,14 +162,12 @@ def write_comparison(report: DifferenceReport, folder: Path, *, overwrite: bool 
         ArtifactError: If the folder holds other results or cannot be written.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     check_comparison_folder(folder, overwrite=overwrite)
     prepare_folder(folder, overwrite=overwrite)
     record = comparison_record(report)
     write_json(folder / _RECORD, record)
-    with atomic_write(folder / _ROWS, "wb") as file:
-        pq.write_table(pa.Table.from_pylist(record["rows"], schema=_row_schema()), file)
+    write_table(folder / _ROWS, pa.Table.from_pylist(record["rows"], schema=_row_schema()))
     write_text(folder / _PAGE, comparison_markdown(report))
     sources = [values_file(Path(run)) for system in report.systems for run in system.runs]
     hashes = {str(path): file_sha256(path) for path in sources}
