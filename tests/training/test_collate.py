@@ -11,10 +11,11 @@ from sentence_transformers import SentenceTransformer
 from isoglot.batches.plan import MONOLINGUAL, BatchPlan
 from isoglot.config.schema import BatchConfig, ModelConfig
 from isoglot.data.parallel import build_table
+from isoglot.data.tokens import TokenStore
 from isoglot.models.loading import load_encoder
 from isoglot.models.static import WeightedStaticEmbedding
 from isoglot.records import Group
-from isoglot.training.collate import PlannedBatches, TextCollator, TokenCollator, TokenStore
+from isoglot.training.collate import PlannedBatches, TextCollator, TokenCollator
 from tests.models.checkpoints import LANGS, sentences
 
 

@@ -204,9 +204,9 @@ def test_bf16_runs_on_a_cpu(checkpoints, groups, tmp_path):
 
 
 def test_fp16_on_a_cpu_is_refused(checkpoints, groups, tmp_path, monkeypatch):
-    monkeypatch.setattr("isoglot.training.trainer.get_device_name", lambda: "cpu")
+    monkeypatch.setattr("isoglot.training.precision.get_device_name", lambda: "cpu")
     config = train_config(checkpoints["static"], groups, training={"precision": "fp16"})
-    with pytest.raises(ConfigError, match="fp16 needs a GPU; use fp32 or bf16"):
+    with pytest.raises(ConfigError, match="fp16 needs a GPU; use auto, fp32 or bf16"):
         run_training(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -1,7 +1,7 @@
 """The configuration of every command, field by field, with units and defaults.
 
-Defaults of ``batches`` are the rules of arXiv 2408.10536; what that paper does not state is marked
-"not stated" and is our choice.
+Batches, loss and optimisation are in ``training.py``, encoders in ``model.py``; the commands are
+here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from isoglot.config.loading import StrictModel
+from isoglot.config.model import LoraConfig, ModelConfig, StaticModelConfig
 from isoglot.config.sources import SourceConfig
+from isoglot.config.training import (
+    BatchConfig,
+    DevelopmentConfig,
+    LossConfig,
+    Regime,
+    TrainingConfig,
+)
 from isoglot.config.types import Language, Languages, Positive, Seed, Share
 
 __all__ = [
@@ -23,110 +31,16 @@ __all__ = [
     "DevelopmentConfig",
     "EvaluationConfig",
     "ExperimentConfig",
+    "LoraConfig",
     "LossConfig",
     "ModelConfig",
     "OptimisationConfig",
+    "Regime",
     "SourceConfig",
     "StaticModelConfig",
     "TrainConfig",
     "TrainingConfig",
 ]
-
-Regime = Literal["monolingual", "cross-lingual", "hybrid"]
-
-
-class BatchConfig(StrictModel):
-    """How batches are drawn (arXiv 2408.10536, section 2.2)."""
-
-    regime: Regime = "hybrid"
-    monolingual_share: Share = 0.5
-    """Probability that a batch of the hybrid regime is monolingual: the paper's alpha."""
-    size: Positive = 100
-    """Rows of a batch."""
-    size_exponent: Annotated[float, Field(ge=0.0)] = 1.0
-    """Data sets are drawn by their size to this power; 1 is the paper's, below 1 is smoother."""
-    dataset_weights: dict[str, Annotated[float, Field(gt=0.0, allow_inf_nan=False)]] = Field(
-        default_factory=dict
-    )
-    """Factors of how often a data set is drawn, by its name; default: 1."""
-    language_exponent: Annotated[float, Field(ge=0.0)] = 0.0
-    """Languages and pairs are drawn by their size to this power; 0 is the paper's uniform draw."""
-    negatives_per_query: Annotated[int, Field(ge=0)] = 0
-    """Explicit negatives; set by ``loss.negatives`` unless given."""
-    small_languages: Literal["error", "skip"] = "error"
-    """What to do with a language that cannot fill a monolingual batch."""
-
-    @property
-    def effective_monolingual_share(self) -> float:
-        """Probability that a batch is monolingual in this regime."""
-        return {"monolingual": 1.0, "cross-lingual": 0.0}.get(self.regime, self.monolingual_share)
-
-
-class LossConfig(StrictModel):
-    """InfoNCE over cosine similarity."""
-
-    temperature: Annotated[float, Field(gt=0.0)] = 0.05
-    """Divides the scores; not stated in the paper (its equation has none, which is 1.0)."""
-    negatives: Literal["in-batch", "explicit", "both"] = "in-batch"
-    """``in-batch``: the other rows' passages; ``explicit``: every row's explicit negatives, as
-    equation 1 of the paper is printed; ``both``: all of them."""
-
-
-class ModelConfig(StrictModel):
-    """The encoder to start from."""
-
-    name: str
-    """Folder or hub name."""
-    revision: str | None = None
-    """Hub commit or tag."""
-    pooling: Literal["mean", "cls"] | None = None
-    """For encoders that come without pooling; not stated in the paper. Default: mean."""
-    query_prompt: str | None = None
-    """Put before every query, such as ``"Query: "``; stored with the model."""
-    passage_prompt: str | None = None
-    max_tokens: Positive | None = None
-    """Longer texts are cut; default: what the encoder states. Not stated in the paper."""
-
-
-class TrainingConfig(StrictModel):
-    """The optimisation; AdamW throughout."""
-
-    steps: Positive = 1000
-    """Optimizer steps."""
-    learning_rate: Annotated[float, Field(gt=0.0)] = 3e-5
-    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
-    warmup_share: Share = 0.1
-    """Share of the steps with rising learning rate; not stated in the paper."""
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """Not stated in the paper."""
-    gradient_accumulation: Positive = 1
-    """Batches per optimizer step."""
-    max_grad_norm: Annotated[float, Field(ge=0.0)] = 1.0
-    """Gradients are clipped to this norm; 0 switches clipping off."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    seed: Seed = 0
-    log_every: Positive = 50
-    """Steps between two lines of the log."""
-    workers: Annotated[int, Field(ge=0)] = 0
-    """Processes that prepare batches; 0 prepares them in the training process."""
-    report_to: tuple[str, ...] = ()
-    """Experiment trackers of transformers, such as ``tensorboard``."""
-
-
-class DevelopmentConfig(StrictModel):
-    """The development set that selects the checkpoint; never a benchmark."""
-
-    groups: Annotated[int, Field(ge=0)] = 200
-    """Training groups to hold out; 0 keeps the last checkpoint. With ``path``: how many of its
-    groups to use, 0 for all."""
-    path: str | None = None
-    """Parallel groups to use instead of held-out ones; ``mini`` stands for the training groups of
-    the embedded collection, ``./mini`` for a file of that name."""
-    every: Positive | None = None
-    """Steps between two evaluations, and between two checkpoints; default: a tenth of the
-    steps."""
-    measure: str = "AP"
-    """Averaged over the settings that exist: monolingual, cross-lingual, multilingual."""
 
 
 class AuditConfig(StrictModel):
@@ -208,26 +122,6 @@ class TrainConfig(AuditedConfig):
     """``isoglot train``."""
 
     model: ModelConfig
-
-
-class StaticModelConfig(StrictModel):
-    """A static encoder built from nothing: subword vectors, averaged."""
-
-    vocabulary: Positive = 48_000
-    """Most unigram subwords."""
-    dim: Positive = 384
-    sentences_per_language: Positive = 50_000
-    """Most sentences per language from which the subwords are learned."""
-    saved_dim: Positive | None = None
-    """Length of the vectors in the saved model, by principal components; default: ``dim``."""
-    saved_as: Literal["float32", "int8"] = "float32"
-    """``int8``: one byte per number and a scale per subword, a quarter of the size."""
-
-    @model_validator(mode="after")
-    def _saved_dim_is_there(self) -> Self:
-        if self.saved_dim is not None and self.saved_dim > self.dim:
-            raise ValueError(f"saved_dim: {self.saved_dim} is more than dim: {self.dim}")
-        return self
 
 
 class AlignBatchConfig(BatchConfig):

@@ -19,13 +19,14 @@ from tokenizers import Tokenizer
 from isoglot.artifacts import write_text
 from isoglot.config.schema import AlignConfig
 from isoglot.data.parallel import ABSENT, ParallelTable
+from isoglot.data.tokens import TokenStore
 from isoglot.models.compression import reduce_dimensions, store_as_int8
 from isoglot.models.static import (
     WeightedStaticEmbedding,
     build_static_encoder,
     learn_subwords,
 )
-from isoglot.training.collate import TokenCollator, TokenStore
+from isoglot.training.collate import TokenCollator
 from isoglot.training.prepared import Prepared
 from isoglot.training.run_folder import claim_run
 from isoglot.training.train import fit, start

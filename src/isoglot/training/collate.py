@@ -16,17 +16,16 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.data_collator import (
     SentenceTransformerDataCollator,
 )
-from tokenizers import Tokenizer
 from torch.utils.data import Dataset
 
 from isoglot.batches.plan import Batch, BatchPlan
 from isoglot.batches.randomness import RandomStreams
 from isoglot.data.parallel import ParallelTable
+from isoglot.data.tokens import TokenStore
 
-__all__ = ["PlannedBatches", "TextCollator", "TokenCollator", "TokenStore"]
+__all__ = ["PlannedBatches", "TextCollator", "TokenCollator"]
 
 Inputs = dict[str, Any]
-_BLOCK = 10_000
 
 
 class PlannedBatches(Dataset[Inputs]):
@@ -81,27 +80,6 @@ class TextCollator:
 def _first_prompt(model: SentenceTransformer, *names: str) -> str:
     names = (*names, model.default_prompt_name or "")
     return next((model.prompts[name] or "" for name in names if name in model.prompts), "")
-
-
-class TokenStore:
-    """The tokens of every text, made once and kept in one flat array."""
-
-    def __init__(self, tokenizer: Tokenizer, table: ParallelTable) -> None:
-        blocks: list[npt.NDArray[np.int32]] = []
-        lengths: list[int] = []
-        for start in range(0, len(table.texts), _BLOCK):
-            texts = table.texts[start : start + _BLOCK].to_pylist()
-            encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-            ids = [encoding.ids for encoding in encodings]
-            lengths.extend(map(len, ids))
-            blocks.append(np.fromiter((i for text in ids for i in text), dtype=np.int32))
-        self.tokens: npt.NDArray[np.int32] = np.concatenate(blocks)
-        self.ends: npt.NDArray[np.int64] = np.cumsum(lengths)
-        self.starts: npt.NDArray[np.int64] = self.ends - np.asarray(lengths)
-
-    def frequencies(self, vocabulary: int) -> npt.NDArray[np.int64]:
-        """Count how often each subword occurs: (vocabulary,)."""
-        return np.bincount(self.tokens, minlength=vocabulary)
 
 
 class TokenCollator:

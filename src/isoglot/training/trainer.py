@@ -25,6 +25,7 @@ from transformers import PrinterCallback
 from isoglot.config.schema import DevelopmentConfig, TrainingConfig
 from isoglot.errors import ArtifactError, ConfigError
 from isoglot.training.collate import Inputs, PlannedBatches
+from isoglot.training.precision import resolve_precision
 from isoglot.training.progress import ProgressBar
 
 __all__ = ["DevelopmentScore", "PlannedTrainer", "build_trainer", "training_arguments"]
@@ -134,9 +135,8 @@ def training_arguments(
     Raises:
         ConfigError: If this machine cannot train in the precision.
     """
+    training = resolve_precision(training)
     on_cpu = get_device_name() == "cpu"
-    if on_cpu and training.precision == "fp16":
-        raise ConfigError("training.precision: fp16 needs a GPU; use fp32 or bf16")
     scored = development.groups > 0 or development.path is not None
     every = development.every or max(1, training.steps // 10)
     return SentenceTransformerTrainingArguments(

@@ -1,0 +1,107 @@
+"""The configuration of batches, loss and optimisation.
+
+Defaults of ``batches`` are the rules of arXiv 2408.10536; what that paper does not state is marked
+"not stated" and is our choice.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from isoglot.config.loading import StrictModel
+from isoglot.config.types import Positive, Seed, Share
+
+__all__ = ["BatchConfig", "DevelopmentConfig", "LossConfig", "Regime", "TrainingConfig"]
+
+Regime = Literal["monolingual", "cross-lingual", "hybrid"]
+
+
+class BatchConfig(StrictModel):
+    """How batches are drawn (arXiv 2408.10536, section 2.2)."""
+
+    regime: Regime = "hybrid"
+    monolingual_share: Share = 0.5
+    """Probability that a batch of the hybrid regime is monolingual: the paper's alpha."""
+    size: Positive = 100
+    """Rows of a batch."""
+    size_exponent: Annotated[float, Field(ge=0.0)] = 1.0
+    """Data sets are drawn by their size to this power; 1 is the paper's, below 1 is smoother."""
+    dataset_weights: dict[str, Annotated[float, Field(gt=0.0, allow_inf_nan=False)]] = Field(
+        default_factory=dict
+    )
+    """Factors of how often a data set is drawn, by its name; default: 1."""
+    language_exponent: Annotated[float, Field(ge=0.0)] = 0.0
+    """Languages and pairs are drawn by their size to this power; 0 is the paper's uniform draw."""
+    negatives_per_query: Annotated[int, Field(ge=0)] = 0
+    """Explicit negatives; set by ``loss.negatives`` unless given."""
+    small_languages: Literal["error", "skip"] = "error"
+    """What to do with a language that cannot fill a monolingual batch."""
+
+    @property
+    def effective_monolingual_share(self) -> float:
+        """Probability that a batch is monolingual in this regime."""
+        return {"monolingual": 1.0, "cross-lingual": 0.0}.get(self.regime, self.monolingual_share)
+
+
+class LossConfig(StrictModel):
+    """InfoNCE over cosine similarity."""
+
+    temperature: Annotated[float, Field(gt=0.0)] = 0.05
+    """Divides the scores; not stated in the paper (its equation has none, which is 1.0)."""
+    negatives: Literal["in-batch", "explicit", "both"] = "in-batch"
+    """``in-batch``: the other rows' passages; ``explicit``: every row's explicit negatives, as
+    equation 1 of the paper is printed; ``both``: all of them."""
+    matryoshka_dims: tuple[Positive, ...] = ()
+    """Also train the first so many dimensions to serve alone (arXiv 2205.13147); the loss is the
+    mean over these lengths and the full one."""
+
+
+class TrainingConfig(StrictModel):
+    """The optimisation; AdamW throughout."""
+
+    steps: Positive = 1000
+    """Optimizer steps."""
+    learning_rate: Annotated[float, Field(gt=0.0)] = 3e-5
+    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
+    warmup_share: Share = 0.1
+    """Share of the steps with rising learning rate; not stated in the paper."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """Not stated in the paper."""
+    gradient_accumulation: Positive = 1
+    """Batches per optimizer step."""
+    max_grad_norm: Annotated[float, Field(ge=0.0)] = 1.0
+    """Gradients are clipped to this norm; 0 switches clipping off."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """``auto``: bf16 where the processor or GPU computes in it, else fp32. Loss, weights and
+    optimizer are fp32 in any case."""
+    mini_batch_size: Positive | None = None
+    """Texts encoded at a time, by gradient caching (arXiv 2101.06983): the gradient stays that of
+    the whole batch, and memory no longer grows with ``batches.size``. Default: no caching."""
+    length_buckets: Positive = 8
+    """A batch is encoded in at most so many parts of texts of like length, each padded to its own
+    longest text; 1 pads all to the batch's longest."""
+    seed: Seed = 0
+    log_every: Positive = 50
+    """Steps between two lines of the log."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes that prepare batches; 0 prepares them in the training process."""
+    report_to: tuple[str, ...] = ()
+    """Experiment trackers of transformers, such as ``tensorboard``."""
+
+
+class DevelopmentConfig(StrictModel):
+    """The development set that selects the checkpoint; never a benchmark."""
+
+    groups: Annotated[int, Field(ge=0)] = 200
+    """Training groups to hold out; 0 keeps the last checkpoint. With ``path``: how many of its
+    groups to use, 0 for all."""
+    path: str | None = None
+    """Parallel groups to use instead of held-out ones; ``mini`` stands for the training groups of
+    the embedded collection, ``./mini`` for a file of that name."""
+    every: Positive | None = None
+    """Steps between two evaluations, and between two checkpoints; default: a tenth of the
+    steps."""
+    measure: str = "AP"
+    """Averaged over the settings that exist: monolingual, cross-lingual, multilingual."""
