@@ -24,6 +24,7 @@ from isoglot.cli.data import data_app
 from isoglot.cli.demo import demo
 from isoglot.cli.evaluate import evaluate
 from isoglot.cli.experiment import experiment
+from isoglot.cli.export import export
 from isoglot.cli.report import report
 from isoglot.cli.train import train
 from isoglot.errors import IsoglotError
@@ -46,6 +47,7 @@ app.command()(evaluate)
 app.command()(compare)
 app.command()(report)
 app.command()(card)
+app.command()(export)
 app.command()(experiment)
 
 

@@ -1,0 +1,183 @@
+"""Reads what ``isoglot export`` writes: an ONNX graph from tokens to embeddings, and its tokenizer.
+
+Needs numpy, tokenizers and onnxruntime; neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Encoding, Tokenizer
+
+from isoglot.artifacts import COMPLETE, is_complete, read_json
+from isoglot.errors import ArtifactError, ConfigError, ModelError
+
+__all__ = [
+    "DESCRIPTION_FILE",
+    "GRAPH_FILE",
+    "OUTPUT",
+    "TOKENIZER_FILE",
+    "OnnxEncoder",
+    "import_onnxruntime",
+]
+
+DESCRIPTION_FILE = "encoder.json"
+GRAPH_FILE = "onnx/model.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+OUTPUT = "sentence_embedding"
+_BATCH_SIZE = 64
+_MOST_TOKENS = 1 << 15
+"""Of a batch, with padding: a static encoder reads texts of any length, and long ones must not
+be padded to each other by the dozen."""
+
+
+class OnnxEncoder:
+    """An exported encoder: the vectors of the original from onnxruntime.
+
+    Args:
+        folder: What ``isoglot export`` wrote.
+        threads: Threads of one call; default: as many as there are cores.
+        providers: Where onnxruntime computes, by preference.
+
+    Attributes:
+        dim: Numbers of a vector.
+        prompts: What is put before a text, by role: ``query``, ``passage`` and ``other``.
+        description: The folder's ``encoder.json``.
+
+    Raises:
+        ArtifactError: If the folder is not a complete export.
+        ConfigError: If onnxruntime is not installed.
+        ModelError: If the graph or the tokenizer is damaged.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        threads: int | None = None,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+    ) -> None:
+        runtime = import_onnxruntime()
+        folder = Path(folder)
+        if not is_complete(folder):
+            raise ArtifactError(
+                f"{folder}: not an exported encoder, there is no {COMPLETE}; "
+                "give the --output of isoglot export"
+            )
+        self.description: dict[str, Any] = read_json(folder / DESCRIPTION_FILE)
+        self.dim: int = self.description["dim"]
+        self.prompts: dict[str, str] = self.description["prompts"]
+        self._tokenizer = _read_tokenizer(folder / TOKENIZER_FILE)
+        padding: dict[str, Any] = self._tokenizer.padding or {}
+        self._pad_id: int = padding.get("pad_id", 0)
+        self._pads_left: bool = padding.get("direction") == "left"
+        self._tokenizer.no_padding()  # done here, after texts are sorted by their tokens
+        self._session = _open(runtime, folder / GRAPH_FILE, threads, providers)
+
+    def encode_query(
+        self, texts: Sequence[str], *, batch_size: int = _BATCH_SIZE
+    ) -> npt.NDArray[np.float32]:
+        """Encode queries with their prompt; as ``encode``."""
+        return self._encode(texts, self.prompts["query"], batch_size)
+
+    def encode_document(
+        self, texts: Sequence[str], *, batch_size: int = _BATCH_SIZE
+    ) -> npt.NDArray[np.float32]:
+        """Encode passages with their prompt; as ``encode``."""
+        return self._encode(texts, self.prompts["passage"], batch_size)
+
+    def encode(
+        self, texts: Sequence[str], *, prompt: str | None = None, batch_size: int = _BATCH_SIZE
+    ) -> npt.NDArray[np.float32]:
+        """Encode texts in their order.
+
+        Args:
+            texts: Any number.
+            prompt: Put before every text; default: what the original puts before texts that are
+                neither query nor passage, usually nothing.
+            batch_size: Most texts at a time.
+
+        Returns:
+            (texts, dim) float32.
+        """
+        return self._encode(texts, self.prompts["other"] if prompt is None else prompt, batch_size)
+
+    def _encode(
+        self, texts: Sequence[str], prompt: str, batch_size: int
+    ) -> npt.NDArray[np.float32]:
+        if isinstance(texts, str):
+            raise TypeError("expected a sequence of texts, got one text; put it in a list")
+        encodings = self._tokenizer.encode_batch(
+            [prompt + text for text in texts],
+            add_special_tokens=self.description["special_tokens"],
+        )
+        embeddings = np.empty((len(texts), self.dim), dtype=np.float32)
+        for rows in _batches([len(encoding) for encoding in encodings], batch_size):
+            inputs = self._inputs([encodings[row] for row in rows])
+            embeddings[rows] = self._session.run([OUTPUT], inputs)[0]
+        return embeddings
+
+    def _inputs(self, encodings: Sequence[Encoding]) -> dict[str, npt.NDArray[np.int64]]:
+        """Return (texts, tokens) arrays by input name, padded to the longest text."""
+        shape = (len(encodings), max(1, *map(len, encodings)))
+        ids = np.full(shape, self._pad_id, dtype=np.int64)
+        mask = np.zeros(shape, dtype=np.int64)
+        types = np.zeros(shape, dtype=np.int64)
+        for row, encoding in enumerate(encodings):
+            start = shape[1] - len(encoding) if self._pads_left else 0
+            used = slice(start, start + len(encoding))
+            ids[row, used] = encoding.ids
+            mask[row, used] = 1
+            types[row, used] = encoding.type_ids
+        made = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+        return {name: made[name] for name in self.description["inputs"]}
+
+
+def import_onnxruntime() -> ModuleType:
+    """Return onnxruntime.
+
+    Raises:
+        ConfigError: If it is not installed.
+    """
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise ConfigError(
+            "exported encoders need onnxruntime, which is not installed; "
+            "pip install 'isoglot[onnx]'"
+        ) from error
+
+
+def _read_tokenizer(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the class it raises is not more than that
+        raise ModelError(f"{path}: cannot be read as a tokenizer ({error})") from error
+
+
+def _open(runtime: ModuleType, path: Path, threads: int | None, providers: Sequence[str]) -> Any:  # noqa: ANN401 - a session of onnxruntime, which has no types
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    try:
+        return runtime.InferenceSession(str(path), options, providers=list(providers))
+    except Exception as error:
+        # Its own classes of errors have no common base that it exports.
+        reason = (str(error).splitlines() or ["no message"])[0]
+        raise ModelError(f"{path}: cannot be loaded by onnxruntime ({reason})") from error
+
+
+def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[npt.NDArray[np.intp]]:
+    """Yield the rows of every batch, longest texts first, so that a batch's lengths are alike."""
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    start = 0
+    while start < len(order):
+        longest = max(1, lengths[order[start]])
+        size = min(batch_size, max(1, _MOST_TOKENS // longest))
+        yield order[start : start + size]
+        start += size
