@@ -5,7 +5,8 @@ IsoglotError
 ├── DataError       a file with texts, judgments or results
 ├── ModelError      an encoder that cannot be loaded or used
 ├── DownloadError   a file or model that cannot be fetched
-└── ArtifactError   an output folder that cannot be read or written
+├── ArtifactError   an output folder that cannot be read or written
+└── TrainingError   a training that cannot go on
 
 Anything else that escapes is a fault of ours: exit code 1 and a traceback with ``--debug``.
 A message says what came, what is allowed and what to do; for files it starts with ``path:line:``.
@@ -39,6 +40,10 @@ class DownloadError(IsoglotError):
 
 class ArtifactError(IsoglotError):
     """An output folder is missing, incomplete or cannot be written."""
+
+
+class TrainingError(IsoglotError):
+    """A training has lost its way and was stopped."""
 
 
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:

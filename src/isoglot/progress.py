@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
 from tqdm import tqdm
 
-__all__ = ["progress_bar"]
+__all__ = ["is_first_process", "progress_bar"]
 
 _FILE_INTERVAL_S = 30.0
 """Seconds between two lines where stderr is no terminal, so that logs stay short."""
+
+
+def is_first_process() -> bool:
+    """Say whether this is the one of several processes that speaks; known before they meet."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def progress_bar(
@@ -33,5 +39,5 @@ def progress_bar(
         unit_scale=unit == "B",
         mininterval=0.2 if sys.stderr.isatty() else _FILE_INTERVAL_S,
         dynamic_ncols=True,
-        disable=not show,
+        disable=not show or not is_first_process(),
     )

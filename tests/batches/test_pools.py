@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from isoglot.batches.pools import Pools
-from isoglot.data.parallel import ABSENT, ParallelTable
-from tests.batches.tables import LANGS, ragged_table
+from isoglot.data.parallel import ABSENT, ParallelTable, build_table
+from isoglot.data.prepared import views
+from tests.batches.tables import LANGS, group, ragged_table
 
 
 def members(table: ParallelTable, dataset: int, query: int | None, passage: int) -> list[int]:
@@ -31,6 +32,32 @@ def test_pool_sizes_equal_a_plain_count(seed):
         assert sizes[-1].tolist() == [
             len(members(table, dataset, None, p)) for p in range(len(LANGS))
         ]
+
+
+@pytest.mark.parametrize("languages", [4, 32, 33, 100])
+def test_pools_of_any_number_of_languages_equal_a_plain_search(languages, monkeypatch):
+    """Up to 32 languages a group's fit into one number."""
+    monkeypatch.setattr(views, "_BLOCK", 7)
+    rng = np.random.default_rng(languages)
+    langs = [f"l{i:03}" for i in range(languages)]
+
+    def some() -> tuple[str, ...]:
+        return tuple(rng.choice(langs, size=rng.integers(1, 4), replace=False))
+
+    rows = [group(f"g{i}", some(), some()) for i in range(40)] + [group("all", tuple(langs))]
+    table = build_table({"a": rows[:13], "b": rows[13:]}).select(rng.random(41) < 0.8)
+    for dataset in range(2):
+        pools = Pools(table, dataset)
+        for lang in range(languages):
+            assert pools.monolingual_groups(lang).tolist() == members(table, dataset, lang, lang)
+            assert pools.sizes[-1, lang] == len(members(table, dataset, None, lang))
+        crossing = [
+            g
+            for g in range(len(table))
+            if table.dataset[g] == dataset
+            and ((table.query[g] != ABSENT) | (table.passage[g] != ABSENT)).sum() > 1
+        ]
+        assert pools.cross_lingual_groups().tolist() == crossing
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -52,6 +52,17 @@ def test_a_listed_negative_that_is_some_groups_passage_has_that_groups_meaning()
     assert table.negative_meaning[1] not in table.meaning
 
 
+def test_one_text_in_any_language_makes_a_listed_negative_that_groups_passage():
+    """Whatever the order of its languages: none of its texts may stand beside b's passage."""
+    b = Group("b", {"en": "R"}, {"en": "P of b"})
+    for negative in (
+        {"en": "P  of B", "sw": "nobody's"},
+        {"sw": "nobody's", "en": "P  of B"},
+    ):
+        table = build_table({"d": [Group("a", {"en": "Q"}, {"en": "P"}, [negative]), b]})
+        assert table.negative_meaning.tolist() == [table.meaning[1]]
+
+
 def test_selecting_groups_keeps_their_negatives():
     rows = [
         simple(f"g{i}")._replace(negatives=[{"en": f"n{i}.{k}"} for k in range(i)])

@@ -4,10 +4,9 @@ import math
 
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 
-from isoglot.training.losses import InfoNCELoss, info_nce
+from isoglot.training.losses import info_nce, matryoshka_info_nce
 
 KINDS = ("in-batch", "explicit", "both")
 
@@ -91,7 +90,7 @@ def test_equals_the_librarys_ranking_loss_with_the_inverse_scale(kind, negatives
     columns = [queries, positives, *flat.chunk(negatives)] if negatives else [queries, positives]
     features = [{"sentence_embedding": column} for column in columns]
     theirs = MultipleNegativesRankingLoss(_GivenVectors(), scale=1 / 0.05)(features, None)
-    ours = InfoNCELoss(_GivenVectors(), 0.05, kind)(features)
+    ours = info_nce(queries, positives, flat, temperature=0.05, kind=kind)
     assert ours.item() == pytest.approx(theirs.item(), abs=1e-6)
 
 
@@ -114,10 +113,49 @@ def test_the_scale_of_a_vector_does_not_matter():
     assert scaled.item() == pytest.approx(plain.item(), rel=1e-5)
 
 
-def test_the_model_card_states_temperature_and_negatives(checkpoints):
-    model = SentenceTransformer(str(checkpoints["static"]), device="cpu")
-    loss = InfoNCELoss(model, 0.1, "both")
-    assert loss.get_config_dict() == {"temperature": 0.1, "negatives": "both"}
+@pytest.mark.parametrize("kind", KINDS)
+def test_some_queries_of_a_batch_are_scored_against_all_of_its_passages(kind):
+    queries, positives, negatives = random_columns(rows=6)
+    options = {"temperature": 0.1, "kind": kind}
+    whole = info_nce(queries, positives, negatives, **options)
+    parts = [
+        info_nce(queries[first:last], positives, negatives, first=first, **options) * (last - first)
+        for first, last in ((0, 1), (1, 4), (4, 6))
+    ]
+    assert sum(parts).item() / 6 == pytest.approx(whole.item(), rel=1e-6)
+
+
+def test_the_matryoshka_example_on_paper():
+    # With two dimensions: the in-batch loss above, 0.2775. With the first one alone, cosines are
+    # signs: query 0 is [1] and its passages [4] and [0]: 1 and 0; query 1 is [0], so 0 and 0.
+    # At temperature 0.5: log(e^2 + 1) - 2 = 0.1269, and log 2 = 0.6931; their mean is 0.4100.
+    loss = matryoshka_info_nce(
+        QUERIES, POSITIVES, None, dims=(1,), temperature=0.5, kind="in-batch"
+    )
+    one = (math.log(math.exp(2) + 1) - 2 + math.log(2)) / 2
+    assert one == pytest.approx(0.4100, abs=1e-4)
+    assert loss.item() == pytest.approx((ON_PAPER["in-batch"] + one) / 2, abs=1e-6)
+
+
+def test_without_dims_the_matryoshka_loss_is_the_plain_one():
+    columns = random_columns()
+    options = {"temperature": 0.1, "kind": "both"}
+    plain = info_nce(*columns, **options)
+    assert torch.equal(matryoshka_info_nce(*columns, dims=(), **options), plain)
+
+
+def test_the_matryoshka_loss_is_the_mean_over_the_librarys_truncated_losses():
+    queries, positives, _ = random_columns(dim=8)
+    losses = [
+        MultipleNegativesRankingLoss(_GivenVectors(), scale=1 / 0.05)(
+            [{"sentence_embedding": column[:, :dim]} for column in (queries, positives)], None
+        )
+        for dim in (2, 4, 8)
+    ]
+    ours = matryoshka_info_nce(
+        queries, positives, None, dims=(2, 4), temperature=0.05, kind="in-batch"
+    )
+    assert ours.item() == pytest.approx(torch.stack(losses).mean().item(), abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["explicit", "both"])

@@ -17,19 +17,18 @@ import isoglot.training.align as align_module
 from isoglot.artifacts import file_sha256, is_complete
 from isoglot.config.schema import TrainConfig
 from isoglot.data.groups import write_groups
-from isoglot.errors import ArtifactError, ConfigError, DataError, ModelError
+from isoglot.errors import ArtifactError, ConfigError, DataError, ModelError, TrainingError
 from isoglot.models.static import WeightedStaticEmbedding
 from isoglot.pipeline import systems
 from isoglot.pipeline.training import run_alignment, run_training
 from isoglot.records import Group
+from isoglot.training.loop.trainer import PlannedTrainer
 from isoglot.training.run_folder import hash_data
-from isoglot.training.train import _refuse_several_devices
-from isoglot.training.trainer import PlannedTrainer
 from tests.training.runs import align_config, train_config, write_bitext, write_training_groups
 
 FILES = {
     *("config.yaml", "data.json", "census.json", "audit.json"),
-    *("log.json", "provenance.json", "model", "COMPLETE"),
+    *("start.json", "log.json", "speed.json", "provenance.json", "model", "COMPLETE"),
 }
 TEXTS = ["Warum geht Brotteig auf?", "Kwa nini?"]
 
@@ -204,7 +203,7 @@ def test_bf16_runs_on_a_cpu(checkpoints, groups, tmp_path):
 
 
 def test_fp16_on_a_cpu_is_refused(checkpoints, groups, tmp_path, monkeypatch):
-    monkeypatch.setattr("isoglot.training.precision.get_device_name", lambda: "cpu")
+    monkeypatch.setattr("isoglot.training.loop.precision.get_device_name", lambda: "cpu")
     config = train_config(checkpoints["static"], groups, training={"precision": "fp16"})
     with pytest.raises(ConfigError, match="fp16 needs a GPU; use auto, fp32 or bf16"):
         run_training(config, tmp_path / "run")
@@ -316,6 +315,177 @@ def test_a_half_written_checkpoint_is_passed_over(checkpoints, groups, tmp_path,
     go_on()
     whole = run_training(config, tmp_path / "whole")
     assert_same_bits(whole, run_training(config, tmp_path / "parts"))
+
+
+def test_a_log_line_that_an_interruption_falls_into_is_the_same(
+    checkpoints, groups, tmp_path, stop_after
+):
+    # Lines after steps 3, 6, 9; checkpoints after 2, 4, 6 ...; what came between is in neither.
+    training = {"steps": 9, "log_every": 3, "gradient_accumulation": 2, "workers": 2}
+    config = train_config(checkpoints["xlm-r"], groups, training=training)
+    whole = run_training(config, tmp_path / "whole")
+    go_on = stop_after(4)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config, tmp_path / "parts")
+    go_on()
+    assert_same_bits(whole, run_training(config, tmp_path / "parts"))
+    assert read_json(tmp_path / "parts" / "log.json") == read_json(tmp_path / "whole" / "log.json")
+    assert len(losses(tmp_path / "parts")) == 3
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(
+    checkpoints, groups, tmp_path, stop_after
+):
+    config = train_config(checkpoints["static"], groups)
+    whole = run_training(config, tmp_path / "whole")
+    go_on = stop_after(5)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config, tmp_path / "parts")
+    go_on()
+    newest = tmp_path / "parts" / "checkpoints" / "checkpoint-4"
+    (newest / "optimizer.pt").write_bytes((newest / "optimizer.pt").read_bytes()[:100])
+    lines = []
+    assert_same_bits(whole, run_training(config, tmp_path / "parts", lines.append))
+    assert f"{newest}: not used, because optimizer.pt is not as it was written" in lines
+    assert f"going on from {newest.with_name('checkpoint-2')}" in lines
+
+
+def test_a_run_goes_on_in_the_precision_it_was_started_in(
+    checkpoints, groups, tmp_path, stop_after, monkeypatch
+):
+    monkeypatch.setattr("isoglot.training.loop.precision._has_bf16", lambda device: True)
+    config = train_config(checkpoints["xlm-r"], groups)
+    whole = run_training(config, tmp_path / "whole")
+    go_on = stop_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config, tmp_path / "parts")
+    go_on()
+    monkeypatch.setattr("isoglot.training.loop.precision._has_bf16", lambda device: False)
+    assert_same_bits(whole, run_training(config, tmp_path / "parts"))
+    assert read_json(tmp_path / "parts" / "start.json") == {"precision": "bf16"}
+    assert read_json(tmp_path / "parts" / "provenance.json")["precision"] == "bf16"
+
+
+def test_a_machine_without_bf16_trains_in_fp32(checkpoints, groups, tmp_path, monkeypatch):
+    monkeypatch.setattr("isoglot.training.loop.precision._has_bf16", lambda device: False)
+    run_training(train_config(checkpoints["static"], groups), tmp_path / "run")
+    assert read_json(tmp_path / "run" / "start.json") == {"precision": "fp32"}
+
+
+def test_the_log_tells_the_kinds_apart_and_the_speed_is_beside_it(checkpoints, groups, tmp_path):
+    config = train_config(
+        checkpoints["static"], groups, training={"steps": 12, "log_every": 6, "report_to": []}
+    )
+    run_training(config, tmp_path / "run")
+    lines = [line for line in read_json(tmp_path / "run" / "log.json") if "loss" in line]
+    census = read_json(tmp_path / "run" / "census.json")["drawn"]["batches"]
+    assert {kind: lines[-1][f"batches_{kind}"] for kind in census} == census
+    first = lines[0]
+    mean = sum(first[f"loss_{kind}"] * first[f"batches_{kind}"] for kind in census) / 6
+    assert first["loss"] == pytest.approx(mean)
+    assert not any(name.endswith(("_per_second", "_mib")) for line in lines for name in line)
+    speed = [line for line in read_json(tmp_path / "run" / "speed.json") if line["step"] == 12]
+    assert speed[0]["pairs_per_second"] > 0
+    assert read_json(tmp_path / "run" / "provenance.json")["speed"]["peak_memory_mib"] > 50
+
+
+def test_a_tracker_is_told_losses_by_kind_speed_and_memory(
+    checkpoints, groups, tmp_path, monkeypatch
+):
+    told = []
+
+    class Tracker(TrainerCallback):
+        def on_log(self, args, state, control, logs=None, **kwargs):
+            told.append(dict(logs))
+
+    monkeypatch.setitem(INTEGRATION_TO_CALLBACK, "mine", Tracker)
+    config = train_config(checkpoints["static"], groups, training={"report_to": ["mine"]})
+    run_training(config, tmp_path / "run")
+    names = {name for logs in told for name in logs}
+    assert {"loss", "loss_monolingual", "loss_cross-lingual", "batches_monolingual"} <= names
+    assert {"pairs_per_second", "peak_memory_mib", "eval_score"} <= names
+
+
+def test_a_run_that_explodes_stops_and_keeps_its_checkpoints(checkpoints, groups, tmp_path):
+    config = train_config(
+        checkpoints["xlm-r"],
+        groups,
+        training={"learning_rate": 1e38, "max_grad_norm": 0.0, "precision": "fp32", "steps": 9},
+        development={"groups": 0, "every": 1},
+    )
+    with pytest.raises(TrainingError, match=r"training stopped at batch (\d): .* --show-batch \1"):
+        run_training(config, tmp_path / "run")
+    assert not is_complete(tmp_path / "run")
+    assert list((tmp_path / "run" / "checkpoints").glob("checkpoint-*/checksums.json"))
+
+
+def test_a_large_batch_in_small_parts_trains_the_same_encoder(checkpoints, groups, tmp_path):
+    training = {"precision": "fp32"}
+    loss = {"negatives": "both", "matryoshka_dims": [8]}
+    batches = {"size": 6}
+    paths = [
+        run_training(
+            train_config(
+                checkpoints["static"],
+                groups,
+                training={**training, "mini_batch_size": parts},
+                loss=loss,
+                batches=batches,
+            ),
+            tmp_path / str(parts),
+        )
+        for parts in (None, 4)
+    ]
+    vectors = [SentenceTransformer(str(path), device="cpu").encode(TEXTS) for path in paths]
+    assert np.allclose(*vectors, atol=1e-5)
+
+
+@pytest.mark.parametrize("layout", ["xlm-r", "labse"])
+def test_an_adapter_is_trained_resumed_exactly_and_merged(
+    checkpoints, groups, tmp_path, stop_after, layout
+):
+    config = train_config(
+        checkpoints[layout],
+        groups,
+        model={"lora": {"rank": 4, "dropout": 0.1}},
+        training={"mini_batch_size": 3, "gradient_accumulation": 2},
+    )
+    lines = []
+    whole = run_training(config, tmp_path / "whole", lines.append)
+    assert any(line.startswith("training ") and "weights" in line for line in lines)
+    go_on = stop_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config, tmp_path / "parts")
+    go_on()
+    assert_same_bits(whole, run_training(config, tmp_path / "parts"))
+    before, after = weights(checkpoints[layout]), weights(whole)
+    names = {key for tensors in after.values() for key in tensors}
+    assert names == {key for tensors in before.values() for key in tensors}
+    encoders = [
+        SentenceTransformer(str(path), device="cpu") for path in (checkpoints[layout], whole)
+    ]
+    assert not np.allclose(*(encoder.encode(TEXTS) for encoder in encoders), atol=1e-4)
+
+
+def test_matryoshka_dims_above_the_encoders_are_refused(checkpoints, groups, tmp_path):
+    config = train_config(checkpoints["static"], groups, loss={"matryoshka_dims": [8, 32]})
+    with pytest.raises(ConfigError, match="matryoshka_dims: 32 is not below the encoder's 32"):
+        run_training(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "inverse-sqrt", "constant"])
+def test_every_schedule_starts_with_a_rise(checkpoints, groups, tmp_path, schedule):
+    training = {"steps": 8, "warmup_share": 0.5, "schedule": schedule}
+    config = train_config(
+        checkpoints["static"], groups, training=training, development={"groups": 0}
+    )
+    run_training(config, tmp_path / "run")
+    lines = read_json(tmp_path / "run" / "log.json")
+    rates = [line["learning_rate"] for line in lines if "learning_rate" in line]
+    assert rates[:4] == sorted(rates[:4])
+    assert max(rates) == pytest.approx(1e-2)
+    assert (rates[-1] == max(rates)) == (schedule == "constant")
 
 
 def test_an_unfinished_run_of_another_config_is_refused(checkpoints, groups, tmp_path, stop_after):
@@ -457,10 +627,3 @@ def test_an_interrupted_alignment_keeps_its_subwords(bitext, tmp_path, stop_afte
     go_on()
     monkeypatch.setattr(align_module, "learn_subwords", None)
     run_alignment(align_config(bitext), tmp_path / "run")
-
-
-@pytest.mark.parametrize(("processes", "gpus"), [(2, 0), (1, 4)])
-def test_several_devices_are_refused_before_they_train_on_the_same_batches(processes, gpus):
-    message = f"one device, found {processes} processes and {gpus} GPUs; start one process"
-    with pytest.raises(ConfigError, match=message):
-        _refuse_several_devices(processes, gpus)

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from isoglot.batches.lookup import Lookup
 from isoglot.batches.negatives import draw_negatives
 from isoglot.batches.pools import Pools
 from isoglot.batches.randomness import RandomStreams
@@ -92,7 +94,7 @@ class BatchPlan:
         self._cross_dataset_weights = self._weigh_cross_datasets()
         # Searched at every batch, so summed once.
         self._language_ends = _ends(self.language_weights)
-        self._pair_ends = [_ends(weights.ravel()) for weights in self.pair_weights]
+        self._pairs = [Lookup(_ends(weights.ravel())) for weights in self.pair_weights]
         self._check()
 
     @property
@@ -120,8 +122,8 @@ class BatchPlan:
             groups=rows.groups,
             query_langs=rows.query_langs,
             passage_langs=rows.passage_langs,
-            query_texts=self.table.query[rows.groups, rows.query_langs],
-            passage_texts=self.table.passage[rows.groups, rows.passage_langs],
+            query_texts=self.table.query.at(rows.groups, rows.query_langs),
+            passage_texts=self.table.passage.at(rows.groups, rows.passage_langs),
             negative_texts=negative_texts,
             negative_langs=negative_langs,
         )
@@ -131,45 +133,57 @@ class BatchPlan:
             langs = np.full(count, lang, dtype=np.int64)
             return _Rows(self.pools[dataset].draw(langs, langs, rng.random(count)), langs, langs)
 
-        rows = self._fill(draw)
-        self._fill_up(rng, rows, lambda: self.monolingual_groups(dataset, lang))
+        rows, repeated = self._fill(draw)
+        candidates = partial(self.pools[dataset].monolingual_groups, lang)
+        self._fill_up(rng, rows, repeated, candidates)
         return rows
 
     def _draw_cross_lingual(self, rng: np.random.Generator, dataset: int) -> _Rows:
+        candidates = self.pools[dataset].cross_lingual_groups
+
         def draw(count: int) -> _Rows:
-            pairs = _pick(self._pair_ends[dataset], rng.random(count))
+            pairs = self._pairs[dataset].find(rng.random(count))
             query_langs, passage_langs = np.divmod(pairs, len(self.langs))
             groups = self.pools[dataset].draw(query_langs, passage_langs, rng.random(count))
             return _Rows(groups, query_langs, passage_langs)
 
-        rows = self._fill(draw)
-        places = self._fill_up(rng, rows, lambda: self.cross_lingual_groups(dataset))
-        if len(places):
+        rows, repeated = self._fill(draw)
+        if len(places := self._fill_up(rng, rows, repeated, candidates)):
             pairs = self._any_pair(rng, dataset, rows.groups[places])
             rows.query_langs[places], rows.passage_langs[places] = pairs
         return rows
 
-    def _fill(self, draw: Callable[[int], _Rows]) -> _Rows:
-        """Draw rows until all meanings differ, or until luck is unlikely to bring it about."""
+    def _fill(self, draw: Callable[[int], _Rows]) -> tuple[_Rows, IntArray]:
+        """Draw rows until all meanings differ, or until luck is unlikely to bring it about.
+
+        Returns:
+            The rows, and the places whose meaning an earlier row has.
+        """
         rows = draw(self.config.size)
         for _ in range(_REDRAWS):
-            repeated = _repeated(self.table.meaning[rows.groups])
-            if not repeated.any():
-                break
-            for column, redrawn in zip(rows, draw(int(repeated.sum())), strict=True):
+            repeated = self._repeated_places(rows)
+            if not len(repeated):
+                return rows, repeated
+            for column, redrawn in zip(rows, draw(len(repeated)), strict=True):
                 column[repeated] = redrawn
-        return rows
+        return rows, self._repeated_places(rows)
+
+    def _repeated_places(self, rows: _Rows) -> IntArray:
+        return np.flatnonzero(_repeated(self.table.meaning.take(rows.groups)))
 
     def _fill_up(
-        self, rng: np.random.Generator, rows: _Rows, candidates: Callable[[], IntArray]
+        self,
+        rng: np.random.Generator,
+        rows: _Rows,
+        places: IntArray,
+        candidates: Callable[[], IntArray],
     ) -> IntArray:
         """Give the places with repeated meanings to candidates of unused ones; return the places.
 
         There are such places when a batch is nearly as large as its pool.
         """
-        meaning = self.table.meaning
-        places = np.flatnonzero(_repeated(meaning[rows.groups]))
         if len(places):
+            meaning = self.table.meaning
             used = np.delete(meaning[rows.groups], places)
             groups = candidates()
             spare = rng.permutation(groups[~np.isin(meaning[groups], used)])
@@ -192,6 +206,9 @@ class BatchPlan:
     def _draw_negatives(
         self, rng: np.random.Generator, kind: str, dataset: int, rows: _Rows
     ) -> tuple[IntArray, IntArray]:
+        if self.config.negatives_per_query == 0:
+            none = np.zeros((len(rows.groups), 0), dtype=np.int64)
+            return none, none
         in_query_lang = rows.query_langs[:, None] == np.arange(len(self.langs))
         return draw_negatives(
             rng,
@@ -209,7 +226,7 @@ class BatchPlan:
         """
         sizes = np.stack([np.diagonal(pools.sizes) for pools in self.pools])  # (datasets, langs)
         for dataset, lang in np.argwhere(sizes > 0):
-            if self._meanings(self.monolingual_groups(dataset, lang)) < self.config.size:
+            if not self._fills_a_batch(self.pools[dataset].monolingual_groups(int(lang))):
                 sizes[dataset, lang] = 0
         return (
             _powers(sizes.sum(axis=0), self.config.language_exponent),
@@ -223,26 +240,18 @@ class BatchPlan:
         return _powers(sizes, self.config.language_exponent)
 
     def _weigh_cross_datasets(self) -> FloatArray:
-        members = [self.cross_lingual_groups(dataset) for dataset in range(len(self.pools))]
-        sizes = [
-            len(groups) if self._meanings(groups) >= self.config.size else 0 for groups in members
-        ]
+        members = [pools.cross_lingual_groups() for pools in self.pools]
+        sizes = [len(groups) if self._fills_a_batch(groups) else 0 for groups in members]
         return _powers(np.array(sizes), self.config.size_exponent) * self._dataset_factors()
 
     def _dataset_factors(self) -> FloatArray:
         weights = self.config.dataset_weights
         return np.array([weights.get(name, 1.0) for name in self.table.datasets])
 
-    def monolingual_groups(self, dataset: int, lang: int) -> IntArray:
-        """Return the groups of a data set with a query and a passage in one language."""
-        both = (self.table.query[:, lang] != ABSENT) & (self.table.passage[:, lang] != ABSENT)
-        return np.flatnonzero(both & (self.table.dataset == dataset))
-
-    def cross_lingual_groups(self, dataset: int) -> IntArray:
-        """Return the groups of a data set with a query and a passage in different languages."""
-        query, passage = self.table.query != ABSENT, self.table.passage != ABSENT
-        pairs = query.sum(axis=1) * passage.sum(axis=1) - (query & passage).sum(axis=1)
-        return np.flatnonzero((pairs > 0) & (self.table.dataset == dataset))
+    def _fills_a_batch(self, groups: IntArray) -> bool:
+        """Say whether the groups have enough different meanings; a few usually show it."""
+        few = groups[: 8 * self.config.size]
+        return any(self._meanings(some) >= self.config.size for some in (few, groups))
 
     def _meanings(self, groups: IntArray) -> int:
         return len(np.unique(self.table.meaning[groups]))
@@ -252,9 +261,8 @@ class BatchPlan:
         small = [i for i, weight in enumerate(self.language_weights) if weight == 0]
         skip = self.config.small_languages == "skip" and len(small) < len(self.langs)
         if share > 0 and small and not skip:
-            datasets = range(len(self.pools))
             most = {
-                self.langs[i]: max(self._meanings(self.monolingual_groups(d, i)) for d in datasets)
+                self.langs[i]: max(self._meanings(p.monolingual_groups(i)) for p in self.pools)
                 for i in small
             }
             raise ConfigError(
@@ -263,9 +271,7 @@ class BatchPlan:
                 "reduce batches.size, list other languages, or set batches.small_languages: skip"
             )
         if share < 1 and not self._cross_dataset_weights.any():
-            most_pairs = max(
-                self._meanings(self.cross_lingual_groups(d)) for d in range(len(self.pools))
-            )
+            most_pairs = max(self._meanings(p.cross_lingual_groups()) for p in self.pools)
             raise ConfigError(
                 f"a cross-lingual batch needs {self.config.size} different groups with a query and "
                 f"a passage in different languages in one data set; the most is {most_pairs}; "
@@ -290,9 +296,22 @@ def _pick(ends: FloatArray, uniform: FloatArray) -> IntArray:
     return picked
 
 
-def _repeated(values: IntArray) -> npt.NDArray[np.bool_]:
-    """Mark every value that occurred before."""
-    _, first = np.unique(values, return_index=True)
-    repeated = np.ones(len(values), dtype=bool)
-    repeated[first] = False
+def _repeated(values: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
+    """Mark every value that occurred before.
+
+    Only values that share a bucket with another are compared; sorting them all takes longer.
+    """
+    places = np.arange(len(values))
+    mask = (1 << min(20, (16 * len(values)).bit_length())) - 1
+    bucket = (values & mask).astype(np.int64)
+    owner = np.empty(mask + 1, dtype=np.int64)
+    owner[bucket] = places  # of several places, any one
+    owners = owner.take(bucket)
+    repeated: npt.NDArray[np.bool_] = owners != places
+    others = np.flatnonzero(repeated)
+    if len(others):
+        shared = np.union1d(others, owners[others])
+        _, first = np.unique(values[shared], return_index=True)
+        repeated[shared] = True
+        repeated[shared[first]] = False
     return repeated

@@ -9,19 +9,23 @@ The row after the last query language stands for "any query or none": the pools 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from isoglot.batches.lookup import Lookup
 from isoglot.data.parallel import ABSENT, ParallelTable
 
 __all__ = ["Pools"]
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 
 class Pools:
-    """The pools of one data set.
+    """The pools of one data set, whose groups are neighbours in the table.
 
     Attributes:
         sizes: (languages + 1, languages): number of groups with a query in the row's language and
@@ -29,27 +33,29 @@ class Pools:
     """
 
     def __init__(self, table: ParallelTable, dataset: int) -> None:
-        members = np.flatnonzero(table.dataset == dataset)
-        has_query = table.query[members] != ABSENT  # (members, languages)
-        has_passage = table.passage[members] != ABSENT
-        patterns, pattern_of = _unique_rows(np.concatenate([has_query, has_passage], axis=1))
-        runs = np.bincount(pattern_of, minlength=len(patterns))
-        self._members = members[np.argsort(pattern_of, kind="stable")]
-        run_starts = np.cumsum(runs) - runs
-
         languages = len(table.langs)
+        first, end = np.searchsorted(table.dataset, [dataset, dataset + 1])
+        patterns, pattern_of = _language_patterns(table, int(first), int(end))
+        self._has_query, self._has_passage = patterns[:, :languages], patterns[:, languages:]
+        self._runs = np.bincount(pattern_of, minlength=len(patterns))
+        order = np.argsort(pattern_of, kind="stable")
+        self._members = (first + order).astype(np.int32)
+        run_starts = np.cumsum(self._runs) - self._runs
+
         any_query = np.ones((len(patterns), 1), dtype=bool)
-        queries = np.concatenate([patterns[:, :languages], any_query], axis=1)
-        passages = patterns[:, languages:]
+        queries = np.concatenate([self._has_query, any_query], axis=1)
         # Every (pool, run) pair, ordered by pool: (query language, passage language, pattern).
-        pairs = queries.T[:, None, :] & passages.T[None, :, :]
-        query_lang, passage_lang, pattern = np.nonzero(pairs)
-        pool = query_lang * languages + passage_lang
-        self._run_start = run_starts[pattern]
-        self._ends = np.cumsum(runs[pattern])
-        totals = np.bincount(pool, weights=runs[pattern], minlength=queries.shape[1] * languages)
-        self._pool_start = np.cumsum(totals.astype(np.int64)) - totals.astype(np.int64)
-        self.sizes = totals.astype(np.int64).reshape(-1, languages)
+        pairs = queries.T[:, None, :] & self._has_passage.T[None, :, :]
+        pool, pattern = np.divmod(np.flatnonzero(pairs), max(1, len(patterns)))
+        runs = self._runs[pattern]
+        totals = np.bincount(pool, weights=runs, minlength=(languages + 1) * languages)
+        self._pool_sizes = totals.astype(np.int64)
+        self._pool_start = np.cumsum(self._pool_sizes) - self._pool_sizes
+        self.sizes = self._pool_sizes.reshape(-1, languages)
+        # Positions count all groups of all pools; a run is found by where it ends.
+        ends = np.cumsum(runs)
+        self._lookup = Lookup(ends)
+        self._shift = run_starts[pattern] - (ends - runs)
 
     def draw(self, query_lang: IntArray, passage_lang: IntArray, uniform: FloatArray) -> IntArray:
         """Draw one group per row, uniformly from the row's pool.
@@ -63,17 +69,63 @@ class Pools:
             (rows,) groups of the table.
         """
         pool = query_lang * self.sizes.shape[1] + passage_lang
-        sizes = self.sizes[query_lang, passage_lang]
-        position = self._pool_start[pool] + (uniform * sizes).astype(np.int64)
-        run = np.searchsorted(self._ends, position, side="right")
-        run_begin = np.where(run > 0, self._ends[run - 1], 0)
-        drawn: IntArray = self._members[self._run_start[run] + position - run_begin]
+        place = (uniform * self._pool_sizes.take(pool)).astype(np.int64)
+        position = self._pool_start.take(pool) + place
+        run = self._lookup.find(position)
+        drawn: IntArray = self._members.take(position + self._shift.take(run)).astype(np.int64)
         return drawn
 
+    def monolingual_groups(self, lang: int) -> IntArray:
+        """Return the groups with a query and a passage in one language, in order."""
+        return self._groups(self._has_query[:, lang] & self._has_passage[:, lang])
 
-def _unique_rows(rows: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], IntArray]:
-    """Return the different rows and, for each row, its position among them."""
-    packed = np.packbits(rows, axis=1)
-    keys = np.ascontiguousarray(packed).view(f"V{packed.shape[1]}").ravel()
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    return rows[first], inverse.ravel().astype(np.int64)
+    def cross_lingual_groups(self) -> IntArray:
+        """Return the groups with a query and a passage in different languages, in order."""
+        query, passage = self._has_query, self._has_passage
+        pairs = query.sum(axis=1) * passage.sum(axis=1) - (query & passage).sum(axis=1)
+        return self._groups(pairs > 0)
+
+    def _groups(self, patterns: BoolArray) -> IntArray:
+        """Return the groups with some of the patterns."""
+        groups: IntArray = np.sort(self._members[np.repeat(patterns, self._runs)]).astype(np.int64)
+        return groups
+
+
+def _language_patterns(
+    table: ParallelTable, first: int, end: int
+) -> tuple[BoolArray, npt.NDArray[np.integer[Any]]]:
+    """Find which languages groups have, block by block.
+
+    Returns:
+        The different patterns, (patterns, 2 * languages): queries, then passages; and the position
+        of each group's among them.
+    """
+    found, places = [], []
+    sides = zip(table.query.blocks(first, end), table.passage.blocks(first, end), strict=True)
+    for (_, query), (_, passage) in sides:
+        packed = np.packbits(np.concatenate([query, passage], axis=1) != ABSENT, axis=1)
+        keys, inverse = np.unique(_sortable(packed), return_inverse=True)
+        found.append(keys)
+        places.append(inverse.astype(np.int32))
+    patterns = np.unique(np.concatenate(found))
+    kind = np.uint16 if len(patterns) <= 1 << 16 else np.int32  # 16 bits are sorted in one pass
+    pattern_of = np.concatenate(
+        [
+            np.searchsorted(patterns, keys).astype(kind)[place]
+            for keys, place in zip(found, places, strict=True)
+        ]
+    )
+    if patterns.dtype == np.uint64:
+        patterns = patterns.astype(">u8")
+    packed = patterns.view(np.uint8).reshape(len(patterns), -1)
+    return np.unpackbits(packed, axis=1, count=2 * len(table.langs)).astype(bool), pattern_of
+
+
+def _sortable(packed: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+    """Return rows of bytes as keys in the same order: numbers where they fit, which sort faster."""
+    rows, width = packed.shape
+    padded = np.zeros((rows, max(8, width)), dtype=np.uint8)
+    padded[:, :width] = packed
+    if width <= 8:
+        return padded.view(">u8").ravel().astype(np.uint64)
+    return padded.view(f"V{width}").ravel()

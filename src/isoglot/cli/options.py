@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from isoglot.progress import is_first_process
+
 __all__ = ["ConfigPath", "Output", "Overrides", "tell"]
 
 ConfigPath = Annotated[Path, typer.Argument(help="YAML config.", show_default=False)]
@@ -18,5 +20,6 @@ Overrides = Annotated[
 
 
 def tell(line: str) -> None:
-    """Print a line about the work, apart from its result: to stderr."""
-    typer.echo(line, err=True)
+    """Print a line about the work, apart from its result: to stderr, once of several processes."""
+    if is_first_process():
+        typer.echo(line, err=True)

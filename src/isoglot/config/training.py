@@ -13,7 +13,17 @@ from pydantic import Field
 from isoglot.config.loading import StrictModel
 from isoglot.config.types import Positive, Seed, Share
 
-__all__ = ["BatchConfig", "DevelopmentConfig", "LossConfig", "Regime", "TrainingConfig"]
+__all__ = [
+    "DEVELOPMENT",
+    "BatchConfig",
+    "DevelopmentConfig",
+    "LossConfig",
+    "Regime",
+    "TrainingConfig",
+]
+
+DEVELOPMENT = "development.path"
+"""Name of the development file beside the data sets, which have names of their own."""
 
 Regime = Literal["monolingual", "cross-lingual", "hybrid"]
 
@@ -67,8 +77,8 @@ class TrainingConfig(StrictModel):
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
     warmup_share: Share = 0.1
     """Share of the steps with rising learning rate; not stated in the paper."""
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """Not stated in the paper."""
+    schedule: Literal["linear", "cosine", "inverse-sqrt", "constant"] = "linear"
+    """Of the learning rate after its rise. Not stated in the paper."""
     gradient_accumulation: Positive = 1
     """Batches per optimizer step."""
     max_grad_norm: Annotated[float, Field(ge=0.0)] = 1.0
@@ -87,6 +97,8 @@ class TrainingConfig(StrictModel):
     """Steps between two lines of the log."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes that prepare batches; 0 prepares them in the training process."""
+    sharding: Literal["none", "full"] = "none"
+    """``full``: weights, gradients and optimizer are spread over the processes (FSDP2)."""
     report_to: tuple[str, ...] = ()
     """Experiment trackers of transformers, such as ``tensorboard``."""
 

@@ -32,10 +32,13 @@ __all__ = [
     "hash_files",
     "language_of_name",
     "list_folder",
+    "parse_json_objects",
     "read_json",
     "read_json_objects",
     "read_lines",
+    "read_pieces",
     "refuse_unknown_keys",
+    "split_lines",
     "write_json_lines",
 ]
 
@@ -58,9 +61,36 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     with _open_binary(path) as file:
         while line := _guarded(path, number + 1, file.readline):
             number += 1
-            if number == 1:
-                line = line.removeprefix(_BOM)
-            yield number, _decode(line.rstrip(b"\r\n"), f"{path}:{number}")
+            yield number, _decode_line(line, path, number)
+
+
+def read_pieces(path: Path, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield whole lines of a text file, about ``size`` bytes at a time, for ``split_lines``.
+
+    Yields:
+        The bytes, the number of their first line, and how far the file has been read, in bytes
+        of the file as it is stored.
+
+    Raises:
+        DataError: If the file is missing, or is a damaged gzip file.
+    """
+    number = 1
+    with _open_binary(path) as file:
+        stored: Any = getattr(file, "fileobj", file)  # of a gzip file, the packed one
+        while content := _guarded(path, None, lambda: file.read(size)):
+            content += _guarded(path, None, file.readline)
+            yield content, number, stored.tell()
+            number += content.count(b"\n")
+
+
+def split_lines(content: bytes, path: Path, first: int) -> Iterator[tuple[int, str]]:
+    """Yield what ``read_lines`` yields of a piece whose first line has the number ``first``.
+
+    Raises:
+        DataError: If a line is not UTF-8.
+    """
+    for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), start=first):
+        yield number, _decode_line(line, path, number)
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
@@ -80,7 +110,14 @@ def read_json_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     Raises:
         DataError: If a line is not a JSON object.
     """
-    for number, line in read_lines(path):
+    yield from parse_json_objects(read_lines(path), path)
+
+
+def parse_json_objects(
+    lines: Iterable[tuple[int, str]], path: Path
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (``path:line``, object) of numbered lines; see `read_json_objects`."""
+    for number, line in lines:
         if not line.strip():
             continue
         where = f"{path}:{number}"
@@ -315,6 +352,12 @@ def _guarded(path: Path, line: int | None, read: Callable[[], T]) -> T:
         ) from error
     except OSError as error:
         raise DataError(f"{where}: cannot be read ({error.strerror or error})") from error
+
+
+def _decode_line(line: bytes, path: Path, number: int) -> str:
+    if number == 1:
+        line = line.removeprefix(_BOM)
+    return _decode(line.rstrip(b"\r\n"), f"{path}:{number}")
 
 
 def _decode(content: bytes, where: str) -> str:

@@ -23,7 +23,7 @@ from isoglot.data.files import (
 from isoglot.errors import DataError
 from isoglot.records import Group, Passage, Qrel, Query
 
-__all__ = ["groups_to_collection", "read_groups", "write_groups"]
+__all__ = ["groups_to_collection", "parse_group", "read_groups", "write_groups"]
 
 _FIELDS = ("id", "query", "passage", "negatives", "split")
 
@@ -41,8 +41,7 @@ def read_groups(path: Path, *, split: str | None = None) -> Iterator[Group]:
     seen: set[str] = set()
     count = 0
     for where, row in read_json_objects(path):
-        refuse_unknown_keys(row, _FIELDS, where)
-        group = _read_group(row, where)
+        group = parse_group(row, where)
         if group.group_id in seen:
             raise DataError(f"{where}: group id {group.group_id!r} comes twice; ids must be unique")
         seen.add(group.group_id)
@@ -51,6 +50,24 @@ def read_groups(path: Path, *, split: str | None = None) -> Iterator[Group]:
             yield group
     if not count:
         raise DataError(f"{path}: no groups" + (f" of split {split!r}" if split else ""))
+
+
+def parse_group(row: dict[str, Any], where: str) -> Group:
+    """Return the group of one row.
+
+    Raises:
+        DataError: If the row is malformed.
+    """
+    refuse_unknown_keys(row, _FIELDS, where)
+    negatives = row.get("negatives", [])
+    if not isinstance(negatives, list):
+        raise DataError(f'{where}: negatives must be a list of mappings such as [{{"en": "..."}}]')
+    return Group(
+        ask_id(row, "id", where),
+        ask_texts(row, "query", where),
+        ask_texts(row, "passage", where),
+        tuple(check_texts(n, f"{where}: negatives[{i}]") for i, n in enumerate(negatives)),
+    )
 
 
 def write_groups(path: Path, groups: Iterable[Group]) -> int:
@@ -86,18 +103,6 @@ def groups_to_collection(
             queries.append(Query(group.group_id, lang, text))
             qrels += [Qrel(group.group_id, lang, passage.doc_id, 1) for passage in found]
     return Collection(name, queries, passages, qrels, dict(sources or {}), dict(options or {}))
-
-
-def _read_group(row: dict[str, Any], where: str) -> Group:
-    negatives = row.get("negatives", [])
-    if not isinstance(negatives, list):
-        raise DataError(f'{where}: negatives must be a list of mappings such as [{{"en": "..."}}]')
-    return Group(
-        ask_id(row, "id", where),
-        ask_texts(row, "query", where),
-        ask_texts(row, "passage", where),
-        tuple(check_texts(n, f"{where}: negatives[{i}]") for i, n in enumerate(negatives)),
-    )
 
 
 def _to_row(group: Group) -> dict[str, Any]:

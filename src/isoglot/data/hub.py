@@ -15,7 +15,7 @@ from isoglot.data.files import ask_language, check_text, check_texts
 from isoglot.errors import DataError, DownloadError, did_you_mean
 from isoglot.records import Group
 
-__all__ = ["HubColumns", "read_hub"]
+__all__ = ["HubColumns", "load_rows", "read_hub"]
 
 _FILE_FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv"}
 
@@ -52,7 +52,7 @@ def read_hub(
         DataError: If a column is missing, or a row has no usable texts.
         DownloadError: If a hub dataset cannot be fetched.
     """
-    dataset = _load(name, split, revision)
+    dataset = load_rows(name, split, revision)
     _check_columns(name, columns, dataset.column_names)
     seen: set[str] = set()
     for number, row in enumerate(dataset):
@@ -65,8 +65,13 @@ def read_hub(
         yield group
 
 
-def _load(name: str, split: str, revision: str | None) -> Any:  # noqa: ANN401 - datasets has no types
-    """Return a ``datasets.Dataset``."""
+def load_rows(name: str, split: str, revision: str | None) -> Any:  # noqa: ANN401 - datasets has no types
+    """Return a ``datasets.Dataset``.
+
+    Raises:
+        DataError: If a local file or folder is none.
+        DownloadError: If it cannot be fetched.
+    """
     import datasets
 
     path = Path(name)

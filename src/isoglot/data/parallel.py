@@ -6,55 +6,64 @@ table also knows which groups must never be each other's negatives. Reading file
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from isoglot.data.prepared.blocks import BlockBuilder
+from isoglot.data.prepared.files import Bytes
+from isoglot.data.prepared.hashing import Hashes, found_in
+from isoglot.data.prepared.merging import ABSENT, Merged
+from isoglot.data.prepared.views import Cells, Names
 from isoglot.errors import ConfigError, DataError
 from isoglot.records import Group
 
 __all__ = ["ABSENT", "ParallelTable", "build_table"]
 
-ABSENT = -1
-"""Marks a language in which a group has no text."""
-
 IntArray = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
 class ParallelTable:
-    """Groups of several data sets, as arrays.
+    """Groups of several data sets, as arrays, which may be mapped from a prepared folder.
 
     ``query[g, l]`` and ``passage[g, l]`` are rows of ``texts`` or ``ABSENT``; the listed negatives
     of group ``g`` are the rows ``negative_start[g]:negative_start[g + 1]`` of ``negative``.
+    Choosing groups or languages copies none of the large arrays.
     """
 
     langs: tuple[str, ...]
     datasets: tuple[str, ...]
-    group_ids: Sequence[str]
-    dataset: IntArray
+    group_ids: Names
+    dataset: Integers
     """(groups,): position in ``datasets``."""
-    query: IntArray
+    query: Cells
     """(groups, languages)."""
-    passage: IntArray
+    passage: Cells
     """(groups, languages)."""
     negative_start: IntArray
     """(groups + 1,)."""
-    negative: IntArray
+    negative: Cells
     """(listed negatives, languages)."""
-    meaning: IntArray
+    meaning: Integers
     """(groups,): equal for groups joined by an equal question or an equal passage, in any language,
     directly or through others. Such groups may answer each other's questions."""
-    negative_meaning: IntArray
+    negative_meaning: Integers
     """(listed negatives,): the meaning of the groups with that passage, or one of its own."""
     texts: pa.Array
     """Every different text once."""
+    folded: Hashes
+    """(texts, 2): equal for texts that are equal but for case and white space."""
+    order: npt.NDArray[np.uint64]
+    """(groups,): the order in which groups are held out."""
+    folder: Path | None = None
+    """The prepared folder that the texts are in; None if they are in memory."""
 
     def __len__(self) -> int:
         return len(self.group_ids)
@@ -65,18 +74,20 @@ class ParallelTable:
 
     def select(self, keep: npt.NDArray[np.bool_]) -> ParallelTable:
         """Return the table of some of the groups; ``keep`` is (groups,)."""
+        groups = np.flatnonzero(keep)
         counts = np.diff(self.negative_start)
-        keep_negative = np.repeat(keep, counts)
+        negatives = np.flatnonzero(np.repeat(keep, counts))
         return replace(
             self,
-            group_ids=[name for name, kept in zip(self.group_ids, keep, strict=True) if kept],
+            group_ids=self.group_ids.choose(groups),
             dataset=self.dataset[keep],
-            query=self.query[keep],
-            passage=self.passage[keep],
+            query=self.query.choose(groups),
+            passage=self.passage.choose(groups),
             negative_start=np.concatenate([[0], np.cumsum(counts[keep])]),
-            negative=self.negative[keep_negative],
+            negative=self.negative.choose(negatives),
             meaning=self.meaning[keep],
-            negative_meaning=self.negative_meaning[keep_negative],
+            negative_meaning=self.negative_meaning[negatives],
+            order=self.order[keep],
         )
 
     def restrict(self, langs: Sequence[str]) -> ParallelTable:
@@ -90,15 +101,15 @@ class ParallelTable:
                 f"languages: no training text in {', '.join(unknown)}; "
                 f"the data has {', '.join(self.langs)}"
             )
-        columns = [self.langs.index(lang) for lang in langs]
-        query, passage = self.query[:, columns], self.passage[:, columns]
-        whole = (query != ABSENT).any(axis=1) & (passage != ABSENT).any(axis=1)
+        columns = np.array([self.langs.index(lang) for lang in langs])
+        query, passage = self.query.choose_langs(columns), self.passage.choose_langs(columns)
+        whole = _has_text(query) & _has_text(passage)
         if not whole.any():
             raise ConfigError(
                 f"languages: no group has a query and a passage in {', '.join(langs)}; "
                 "list other languages or add data"
             )
-        negative = self.negative[:, columns]
+        negative = self.negative.choose_langs(columns)
         table = replace(self, langs=tuple(langs), query=query, passage=passage, negative=negative)
         return table.select(whole)
 
@@ -106,10 +117,10 @@ class ParallelTable:
         """Return the table less the groups that mean the same as one of another table's groups."""
         shared = np.zeros(len(self), dtype=bool)
         for mine, theirs in ((self.query, other.query), (self.passage, other.passage)):
-            there = {_folded(other.text(row)) for row in np.unique(theirs[theirs != ABSENT])}
-            rows = np.unique(mine[mine != ABSENT])
-            equal = [row for row in rows if _folded(self.text(row)) in there]
-            shared |= np.isin(mine, equal).any(axis=1)
+            rows = np.unique(theirs[:])
+            equal = found_in(self.folded, other.folded[rows[rows != ABSENT]])
+            for span, cells in mine.blocks():
+                shared[span] |= (equal[cells] & (cells != ABSENT)).any(axis=1)
         return self.select(~np.isin(self.meaning, self.meaning[shared]))
 
     def hold_out(self, groups: int) -> tuple[ParallelTable, ParallelTable]:
@@ -125,39 +136,34 @@ class ParallelTable:
             raise ConfigError(
                 f"development.groups: {groups} of {len(self)} groups is too many to hold out"
             )
-        held = np.zeros(len(self), dtype=bool)
         sizes = np.bincount(self.meaning)
-        names = map(self._full_name, range(len(self)))
-        for g in np.argsort([_stable_hash(name) for name in names], kind="stable"):
-            if held.sum() >= groups:
+        chosen = np.zeros(len(sizes), dtype=bool)
+        held = 0
+        for meaning in self.meaning[np.argsort(self.order, kind="stable")]:
+            if held >= groups:
                 break
             # Large meanings (a heading that every lesson has) stay in training.
-            if not held[g] and sizes[self.meaning[g]] <= max(1, groups // 20):
-                held |= self.meaning == self.meaning[g]
-        if groups and not held.any():
+            if not chosen[meaning] and sizes[meaning] <= max(1, groups // 20):
+                chosen[meaning] = True
+                held += int(sizes[meaning])
+        if groups and not held:
             raise ConfigError(
                 "development.groups: every group shares its question or passage with too many "
                 "others to be held out; use development.path or development.groups: 0"
             )
-        return self.select(~held), self.select(held)
+        return self.select(~chosen[self.meaning]), self.select(chosen[self.meaning])
 
     def groups(self) -> Iterator[Group]:
         """Yield the groups as records, with ids ``DATASET/ID`` if there are several data sets."""
         for g in range(len(self)):
             negatives = self.negative[self.negative_start[g] : self.negative_start[g + 1]]
+            name = self.group_ids[g]
             yield Group(
-                self._full_name(g),
+                name if len(self.datasets) == 1 else f"{self.datasets[self.dataset[g]]}/{name}",
                 self._texts_by_lang(self.query[g]),
                 self._texts_by_lang(self.passage[g]),
                 [self._texts_by_lang(row) for row in negatives],
             )
-
-    def _full_name(self, group: int) -> str:
-        """Return the id, with the name of the data set before it where there are several."""
-        group_id = self.group_ids[group]
-        if len(self.datasets) == 1:
-            return group_id
-        return f"{self.datasets[self.dataset[group]]}/{group_id}"
 
     def _texts_by_lang(self, rows: IntArray) -> dict[str, str]:
         return {
@@ -168,123 +174,50 @@ class ParallelTable:
 
 
 def build_table(sources: Mapping[str, Iterable[Group]]) -> ParallelTable:
-    """Build the table from named data sets.
+    """Build the table from named data sets, in memory.
 
     Raises:
         DataError: If a data set has no group, or a group has no query or no passage.
     """
-    builder = _Builder()
+    blocks = []
     for name, groups in sources.items():
-        before = len(builder.group_ids)
+        # What is held out must not depend on the name of the only data set.
+        builder = BlockBuilder(name, f"{name}/" if len(sources) > 1 else "")
         for group in groups:
-            builder.add(name, group)
-        if len(builder.group_ids) == before:
+            builder.add(group)
+        if not len(builder):
             raise DataError(f"data set {name!r} has no groups")
-        builder.datasets.append(name)
-    return builder.finish()
-
-
-class _Builder:
-    """Collects texts one by one; ``finish`` turns the lists into arrays."""
-
-    def __init__(self) -> None:
-        self.datasets: list[str] = []
-        self.group_ids: list[str] = []
-        self.dataset: list[int] = []
-        self.negative_owner: list[int] = []
-        self.rows: dict[str, int] = {}
-        # (group or listed negative, language, row of the text)
-        self.queries: list[tuple[int, str, int]] = []
-        self.passages: list[tuple[int, str, int]] = []
-        self.negatives: list[tuple[int, str, int]] = []
-
-    def add(self, name: str, group: Group) -> None:
-        """Add a group to the data set that will be named next."""
-        if not group.query or not group.passage:
-            raise DataError(f"data set {name!r}: group {group.group_id!r} lacks a query or passage")
-        number = len(self.group_ids)
-        self.group_ids.append(group.group_id)
-        self.dataset.append(len(self.datasets))
-        self._add_texts(self.queries, number, group.query)
-        self._add_texts(self.passages, number, group.passage)
-        for negative in group.negatives:
-            self._add_texts(self.negatives, len(self.negative_owner), negative)
-            self.negative_owner.append(number)
-
-    def finish(self) -> ParallelTable:
-        """Return the table."""
-        entries = (self.queries, self.passages, self.negatives)
-        langs = tuple(sorted({lang for part in entries for _, lang, _ in part}))
-        groups, negatives = len(self.group_ids), len(self.negative_owner)
-        meaning, negative_meaning = self._meanings()
-        counts = np.bincount(np.asarray(self.negative_owner, dtype=np.int64), minlength=groups)
-        return ParallelTable(
-            langs=langs,
-            datasets=tuple(self.datasets),
-            group_ids=self.group_ids,
-            dataset=np.asarray(self.dataset, dtype=np.int64),
-            query=_matrix(self.queries, groups, langs),
-            passage=_matrix(self.passages, groups, langs),
-            negative_start=np.concatenate([[0], np.cumsum(counts)]),
-            negative=_matrix(self.negatives, negatives, langs),
-            meaning=meaning,
-            negative_meaning=negative_meaning,
-            texts=pa.array(self.rows, type=pa.large_string()),
-        )
-
-    def _add_texts(
-        self, entries: list[tuple[int, str, int]], number: int, texts: Mapping[str, str]
-    ) -> None:
-        for lang, text in texts.items():
-            entries.append((number, lang, self.rows.setdefault(text, len(self.rows))))
-
-    def _meanings(self) -> tuple[IntArray, IntArray]:
-        """Join groups that share a question or a passage: components of groups and texts."""
-        same_text = _equal_texts(self.rows)
-        query_groups, query_texts = _edges(self.queries, same_text)
-        passage_groups, passage_texts = _edges(self.passages, same_text)
-        groups, texts = len(self.group_ids), len(self.rows)
-        nodes = groups + 2 * texts  # groups, questions, passages
-        ends = np.concatenate([groups + query_texts, groups + texts + passage_texts])
-        starts = np.concatenate([query_groups, passage_groups])
-        graph = coo_array((np.ones(len(starts), dtype=bool), (starts, ends)), shape=(nodes, nodes))
-        _, component = connected_components(graph, directed=False)
-        negative = np.zeros(len(self.negative_owner), dtype=np.int64)
-        negatives, negative_texts = _edges(self.negatives, same_text)
-        # A passage that no group has is a component of its own, so this is a meaning of its own.
-        negative[negatives] = component[groups + texts + negative_texts]
-        return component[:groups].astype(np.int64), negative
-
-
-def _equal_texts(rows: Mapping[str, int]) -> IntArray:
-    """Map each text to the first one equal to it but for case and white space."""
-    first: dict[str, int] = {}
-    return np.fromiter(
-        (first.setdefault(_folded(text), row) for text, row in rows.items()),
-        dtype=np.int64,
-        count=len(rows),
+        blocks.append(builder.finish())
+    merged = Merged(blocks, range(len(blocks)))
+    meaning, negative_meaning = merged.meanings()
+    return ParallelTable(
+        langs=merged.langs,
+        datasets=tuple(sources),
+        group_ids=Names(_strings(merged.names())),
+        dataset=merged.dataset,
+        query=Cells(np.concatenate(list(merged.cells("query")))),
+        passage=Cells(np.concatenate(list(merged.cells("passage")))),
+        negative_start=merged.negative_start,
+        negative=Cells(np.concatenate(list(merged.cells("negative")))),
+        meaning=meaning,
+        negative_meaning=negative_meaning,
+        texts=_strings(merged.strings()),
+        folded=merged.folded,
+        order=merged.order,
     )
 
 
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
+def _has_text(cells: Cells) -> npt.NDArray[np.bool_]:
+    """Say of each group whether it has a text in any language."""
+    found = [(block != ABSENT).any(axis=1) for _, block in cells.blocks()]
+    return np.concatenate(found)
 
 
-def _edges(
-    entries: Sequence[tuple[int, str, int]], same_text: IntArray
-) -> tuple[IntArray, IntArray]:
-    numbers = np.fromiter((number for number, _, _ in entries), np.int64, len(entries))
-    rows = np.fromiter((row for _, _, row in entries), np.int64, len(entries))
-    return numbers, same_text[rows]
-
-
-def _matrix(entries: Sequence[tuple[int, str, int]], rows: int, langs: Sequence[str]) -> IntArray:
-    columns = {lang: column for column, lang in enumerate(langs)}
-    matrix = np.full((rows, len(langs)), ABSENT, dtype=np.int64)
-    for number, lang, row in entries:
-        matrix[number, columns[lang]] = row
-    return matrix
-
-
-def _stable_hash(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
+def _strings(blocks: Iterable[tuple[Bytes, IntArray]]) -> pa.Array:
+    """Return the strings of all blocks as one array in memory."""
+    contents, ends = zip(*blocks, strict=True)
+    sizes = np.cumsum([0, *map(len, contents)])
+    shifted = [end + size for end, size in zip(ends, sizes, strict=False)]
+    offsets = np.concatenate([[0], *shifted]).astype(np.int64)
+    data = pa.py_buffer(np.concatenate(contents))
+    return pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), data)

@@ -6,24 +6,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from isoglot.config.schema import DevelopmentConfig, OptimisationConfig, SourceConfig
-from isoglot.data.bitext import read_bitext
+from isoglot.config.schema import DevelopmentConfig, OptimisationConfig
+from isoglot.config.training import DEVELOPMENT
 from isoglot.data.collection import Collection
 from isoglot.data.groups import read_groups
-from isoglot.data.hub import HubColumns, read_hub
 from isoglot.data.leakage import LeakageReport, find_leaks
 from isoglot.data.mini import EMBEDDED_GROUPS, load_mini_groups
 from isoglot.data.parallel import ParallelTable, build_table
-from isoglot.data.squad import read_squad
+from isoglot.data.prepared.reading import read_source
+from isoglot.data.prepared.store import prepare_table
 from isoglot.errors import ConfigError
 from isoglot.evaluation.measures import parse_measure
 from isoglot.records import Group
-from isoglot.training.run_folder import DEVELOPMENT
 
 __all__ = [
     "TrainingData",
     "audit_data",
     "load_training_data",
+    "prepare_sources",
     "read_source",
 ]
 
@@ -38,37 +38,31 @@ class TrainingData:
     """Groups not trained on, because they mean the same as one of ``development.path``."""
 
 
-def read_source(source: SourceConfig) -> Iterable[Group]:
-    """Read the groups of one data set.
+def prepare_sources(
+    config: OptimisationConfig, leaks: Sequence[LeakageReport] = ()
+) -> ParallelTable:
+    """Return all groups of a config's data sets, through their prepared folder.
+
+    Args:
+        config: Names the data sets.
+        leaks: Groups to leave out, because a text of a benchmark was found in them.
 
     Raises:
+        ArtifactError: If the prepared folder cannot be written or read.
+        ConfigError: If all groups of a data set are left out.
         DataError: If a file is missing or malformed.
     """
-    path = Path(source.path)
-    match source.format:
-        case "groups":
-            return read_groups(path)
-        case "bitext":
-            return read_bitext(path, source.sources)
-        case "squad":
-            assert source.language is not None, "checked by the schema"
-            return read_squad(path, source.language).groups
-        case "hub":
-            columns = HubColumns(
-                query_column=source.query_column,
-                passage_column=source.passage_column,
-                query_lang=source.query_lang,
-                passage_lang=source.passage_lang,
-                negative_columns=source.negative_columns,
-                id_column=source.id_column,
-            )
-            return read_hub(source.path, columns, split=source.split, revision=source.revision)
+    left_out = {
+        source.label: {id for report in leaks for id in report.groups.get(source.label, ())}
+        for source in config.data
+    }
+    return prepare_table(config.data, left_out)
 
 
 def load_training_data(
     config: OptimisationConfig, leaks: Sequence[LeakageReport] = ()
 ) -> TrainingData:
-    """Read all data sets and set the development groups apart.
+    """Read all data sets, through their prepared folder, and set the development groups apart.
 
     Args:
         config: Names the data sets.
@@ -78,12 +72,11 @@ def load_training_data(
         ConfigError: If a language has no text, too many groups are to be held out, or none is left
             to train on.
         DataError: If a file is missing or malformed.
+        ArtifactError: If the prepared folder cannot be written or read.
     """
     wanted = config.development
     parse_measure(wanted.measure)
-    whole = build_table(
-        {source.label: _without(leaks, source.label, read_source(source)) for source in config.data}
-    )
+    whole = prepare_sources(config, leaks)
     held = _read_development(wanted, leaks) if wanted.path is not None else None
     # Before languages are left out: a group is known by its texts in any language.
     table = whole.apart_from(held) if held is not None else whole

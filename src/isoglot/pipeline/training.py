@@ -27,7 +27,7 @@ from isoglot.training.prepared import Prepared
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from isoglot.training.trainer import DevelopmentScore
+    from isoglot.training.loop.trainer import DevelopmentScore
 
 __all__ = [
     "development_score",
@@ -76,7 +76,7 @@ def run_training(config: TrainConfig, folder: Path, report: Report = _unheard) -
     """
     from isoglot.training.train import train
 
-    return train(config, _prepare(config, folder, report), folder)
+    return train(config, _prepare(config, folder, report), folder, report)
 
 
 def run_alignment(config: AlignConfig, folder: Path, report: Report = _unheard) -> Path:
@@ -92,7 +92,7 @@ def run_alignment(config: AlignConfig, folder: Path, report: Report = _unheard) 
     """
     from isoglot.training.align import align
 
-    return align(config, _prepare(config, folder, report), folder)
+    return align(config, _prepare(config, folder, report), folder, report)
 
 
 def _prepare(config: AuditedConfig, folder: Path, report: Report) -> Prepared:
@@ -124,7 +124,7 @@ def _count_groups(leaks: Sequence[LeakageReport]) -> int:
     return len({(name, id) for leak in leaks for name, ids in leak.groups.items() for id in ids})
 
 
-def plan_batches(config: TrainConfig) -> BatchPlan:
+def plan_batches(config: AuditedConfig) -> BatchPlan:
     """Return the plan of a run without training: for the census and for looking at batches."""
     leaks = _audit(config, _unheard) if config.leave_out_leaks else ()
     return _plan(config, load_training_data(config, leaks))

@@ -8,6 +8,7 @@ be mixed in. Plan, loss and trainer are those of any other training.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +20,20 @@ from tokenizers import Tokenizer
 from isoglot.artifacts import write_text
 from isoglot.config.schema import AlignConfig
 from isoglot.data.parallel import ABSENT, ParallelTable
-from isoglot.data.tokens import TokenStore
+from isoglot.data.tokens import tokenize_table
 from isoglot.models.compression import reduce_dimensions, store_as_int8
 from isoglot.models.static import (
     WeightedStaticEmbedding,
     build_static_encoder,
     learn_subwords,
 )
-from isoglot.training.collate import TokenCollator
+from isoglot.training.inputs.augment import Augmentation
+from isoglot.training.inputs.collate import TokenCollator
+from isoglot.training.inputs.packing import FlatPacker
+from isoglot.training.loop.processes import from_first, is_first
 from isoglot.training.prepared import Prepared
 from isoglot.training.run_folder import claim_run
-from isoglot.training.train import fit, start
+from isoglot.training.train import Report, fit, start
 
 __all__ = ["align"]
 
@@ -37,13 +41,14 @@ _TEXTS_FOR_AXES = 2_000
 """Texts per language whose principal components are kept."""
 
 
-def align(config: AlignConfig, prepared: Prepared, folder: Path) -> Path:
+def align(config: AlignConfig, prepared: Prepared, folder: Path, report: Report) -> Path:
     """Learn subwords and their vectors into a run folder.
 
     Args:
         config: The resolved config.
         prepared: Batches, development score and audit.
         folder: The run folder; nothing is written to it if the run cannot be started.
+        report: Takes lines for the reader.
 
     Returns:
         The folder of the trained model.
@@ -52,31 +57,37 @@ def align(config: AlignConfig, prepared: Prepared, folder: Path) -> Path:
         ArtifactError: If the folder holds a complete run, or one of another config or other data.
         ConfigError: If this machine cannot train as the config says.
         DataError: If the vocabulary is too small for the texts.
+        TrainingError: If the loss explodes.
     """
     run = claim_run(folder, config)
     table = prepared.plan.table
     stored = folder / "tokenizer.json"
-    tokenizer = (
-        Tokenizer.from_file(str(stored))  # of an interrupted run
-        if stored.is_file()
-        else _learn_subwords(config, table)
-    )
-    store = TokenStore(tokenizer, table)
+    tokenizer = _subwords(stored, config, table)
+    store = tokenize_table(tokenizer, table)
     frequencies = torch.from_numpy(store.frequencies(tokenizer.get_vocab_size()))
     model = build_static_encoder(tokenizer, frequencies, config.model.dim, config.training.seed)
-    collate = TokenCollator(
-        store,
+    augmentation = Augmentation(
         token_dropout=config.token_dropout,
         crop=config.crop,
         max_tokens=config.max_tokens,
         seed=config.training.seed,
     )
-    trainer = start(model, collate, prepared, run)
-    write_text(stored, tokenizer.to_str())
-    selection = fit(trainer, run)
-    _save(model, config, table, folder / "model")
-    run.close(selection)
-    return folder / "model"
+    packer = FlatPacker(config.training.mini_batch_size)
+    trainer = start(model, TokenCollator(store, store, packer, augmentation), prepared, run)
+    if is_first():
+        write_text(stored, tokenizer.to_str())
+    fit(trainer, run, partial(_save, model, config, table), report)
+    return run.model
+
+
+def _subwords(stored: Path, config: AlignConfig, table: ParallelTable) -> Tokenizer:
+    """Return the subwords of an interrupted run, or learn them; the same in all processes."""
+    rules = ""
+    if is_first():
+        known = stored.is_file()
+        tokenizer = Tokenizer.from_file(str(stored)) if known else _learn_subwords(config, table)
+        rules = tokenizer.to_str()
+    return Tokenizer.from_str(from_first(rules))
 
 
 def _learn_subwords(config: AlignConfig, table: ParallelTable) -> Tokenizer:

@@ -6,15 +6,14 @@ negatives; masks are not needed, because the plan puts no false negative into a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
-from sentence_transformers import SentenceTransformer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["InfoNCELoss", "info_nce"]
+__all__ = ["info_nce", "matryoshka_info_nce"]
 
 Negatives = Literal["in-batch", "explicit", "both"]
 
@@ -26,6 +25,7 @@ def info_nce(
     *,
     temperature: float,
     kind: Negatives,
+    first: int = 0,
 ) -> Tensor:
     """Mean over queries of -log softmax of the positive's score (van den Oord, arXiv 1807.03748).
 
@@ -34,11 +34,12 @@ def info_nce(
     positives and all explicit negatives.
 
     Args:
-        queries: (rows, dim), any length; cosine similarity is used.
-        positives: (rows, dim)
+        queries: (queries, dim), any length; cosine similarity is used.
+        positives: (rows, dim), of the whole batch.
         negatives: (rows * negatives per query, dim), or None for ``in-batch``.
         temperature: Divides the scores.
         kind: Which candidates there are.
+        first: The row of the first query, where the queries are some of the batch's.
 
     Returns:
         A scalar.
@@ -47,49 +48,54 @@ def info_nce(
         ValueError: If the kind needs explicit negatives and there are none.
     """
     queries, positives = functional.normalize(queries), functional.normalize(positives)
-    rows = torch.arange(len(queries), device=queries.device)
+    own = torch.arange(first, first + len(queries), device=queries.device)
     if kind == "in-batch":
-        scores = queries @ positives.T  # (rows, rows)
+        scores = queries @ positives.T  # (queries, rows)
     elif negatives is None:
         raise ValueError(f"negatives of kind {kind!r} need explicit negatives, got none")
     elif kind == "both":
         candidates = torch.cat([positives, functional.normalize(negatives)])
-        scores = queries @ candidates.T  # (rows, rows + negatives)
+        scores = queries @ candidates.T  # (queries, rows + negatives)
     else:
-        own = (queries * positives).sum(dim=1, keepdim=True)  # (rows, 1)
-        scores = torch.cat([own, queries @ functional.normalize(negatives).T], dim=1)
-        rows = torch.zeros_like(rows)
-    return functional.cross_entropy(scores / temperature, rows)
+        positive = (queries * positives[own]).sum(dim=1, keepdim=True)  # (queries, 1)
+        scores = torch.cat([positive, queries @ functional.normalize(negatives).T], dim=1)
+        own = torch.zeros_like(own)
+    return functional.cross_entropy(scores / temperature, own)
 
 
-class InfoNCELoss(nn.Module):
-    """``info_nce`` as the sentence-transformers trainer calls it.
+def matryoshka_info_nce(
+    queries: Tensor,
+    positives: Tensor,
+    negatives: Tensor | None,
+    *,
+    dims: Sequence[int],
+    temperature: float,
+    kind: Negatives,
+    first: int = 0,
+) -> Tensor:
+    """Mean of ``info_nce`` over the first so many dimensions and all of them (arXiv 2205.13147).
 
-    Inputs are the columns query, passage and any number of negatives, in this order.
+    Args:
+        queries: As for ``info_nce``, like all that is not named here.
+        positives: (rows, dim)
+        negatives: (rows * negatives per query, dim), or None.
+        dims: How many dimensions should also serve alone; none gives ``info_nce``.
+        temperature: Divides the scores.
+        kind: Which candidates there are.
+        first: The row of the first query.
+
+    Returns:
+        A scalar.
     """
-
-    def __init__(
-        self, model: SentenceTransformer, temperature: float, negatives: Negatives
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.temperature = temperature
-        self.negatives = negatives
-
-    def forward(
-        self, features: Iterable[dict[str, Tensor]], labels: Tensor | None = None
-    ) -> Tensor:
-        """Encode the columns and return the loss; ``labels`` is not used."""
-        embeddings = [self.model(column)["sentence_embedding"] for column in features]
-        negatives = torch.cat(embeddings[2:]) if len(embeddings) > 2 else None
-        return info_nce(
-            embeddings[0],
-            embeddings[1],
-            negatives,
-            temperature=self.temperature,
-            kind=self.negatives,
+    losses = [
+        info_nce(
+            queries[:, :dim],
+            positives[:, :dim],
+            negatives[:, :dim] if negatives is not None else None,
+            temperature=temperature,
+            kind=kind,
+            first=first,
         )
-
-    def get_config_dict(self) -> dict[str, Any]:
-        """Return what the model card says of the loss."""
-        return {"temperature": self.temperature, "negatives": self.negatives}
+        for dim in (*dims, queries.shape[1])
+    ]
+    return torch.stack(losses).mean()

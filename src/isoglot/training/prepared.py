@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from isoglot.batches.plan import BatchPlan
 
 if TYPE_CHECKING:
-    from isoglot.training.trainer import DevelopmentScore
+    from isoglot.training.loop.trainer import DevelopmentScore
 
 __all__ = ["Prepared"]
 

@@ -1,20 +1,21 @@
 """The folder of a run: whose it is, whether a run may go on in it, and what is left in the end.
 
-Nothing is written before all that a run needs has been made, so that a mistake leaves no folder in
-the way of the corrected command. ``data.json`` holds the hashes of what the run reads.
+The folder holds ``config.yaml``, ``data.json`` and ``census.json`` first, ``checkpoints/`` while
+the run lasts, then ``model/`` (a plain sentence-transformers folder), ``log.json``, ``speed.json``
+and ``provenance.json``, and the completion marker last. Nothing is written before all that a run
+needs has been made, so that a mistake leaves no folder in the way of the corrected command.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from isoglot.artifacts import (
-    file_sha256,
     mark_complete,
     prepare_folder,
     provenance,
@@ -25,14 +26,18 @@ from isoglot.artifacts import (
     write_yaml,
 )
 from isoglot.config.schema import AlignConfig, TrainConfig
+from isoglot.config.training import DEVELOPMENT
 from isoglot.data.files import hash_files
 from isoglot.data.mini import EMBEDDED_GROUPS, hash_mini
+from isoglot.data.prepared.sources import remembered_sha256
 from isoglot.errors import ArtifactError
+from isoglot.training.loop.precision import resolve_precision
 
-__all__ = ["DEVELOPMENT", "RunFolder", "claim_run", "hash_data"]
+__all__ = ["RunFolder", "claim_run", "hash_data"]
 
-DEVELOPMENT = "development.path"
-"""Name of the development file among the hashes; data sets have their own."""
+_START = "start.json"
+_MEASURED = ("_runtime", "_per_second", "_memory_mib")
+"""Ends of the names of what is measured, and so never the same twice."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class RunFolder:
     config: TrainConfig | AlignConfig
     data: Mapping[str, str]
     """SHA-256 of what the run reads, as ``hash_data`` gives it."""
+    precision: str
+    """What the run computes in, decided when it was first started."""
     started: float
     """Reading of the monotonic clock, in seconds."""
 
@@ -50,6 +57,11 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Where checkpoints are while the run lasts."""
         return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """Where the trained encoder is in the end."""
+        return self.path / "model"
 
     def open(self, census: Mapping[str, Any], audit: Mapping[str, Any] | None) -> None:
         """Write what the run is of."""
@@ -59,13 +71,31 @@ class RunFolder:
         # The config last: it is by the config that an unfinished run is known.
         write_json(self.path / "census.json", dict(census))
         write_json(self.path / "data.json", dict(self.data))
+        write_json(self.path / _START, {"precision": self.precision})
         write_yaml(self.path / "config.yaml", self.config.model_dump(mode="json"))
 
-    def close(self, selection: Mapping[str, Any]) -> None:
-        """Write provenance and completion marker, and drop the checkpoints."""
+    def close(
+        self,
+        log: Sequence[Mapping[str, float]],
+        selection: Mapping[str, Any],
+        speed: Mapping[str, float],
+    ) -> None:
+        """Write logs, provenance and completion marker, and drop the checkpoints.
+
+        Args:
+            log: The trainer's lines. What was measured goes to a file of its own, because all that
+                ``log.json`` holds is the same whenever the run is repeated or interrupted.
+            selection: What was selected.
+            speed: Measured over the whole run.
+        """
+        lines = [line for line in log if "train_runtime" not in line]  # a summary of one process
+        write_json(self.path / "log.json", [_part(line, measured=False) for line in lines])
+        write_json(self.path / "speed.json", [_part(line, measured=True) for line in lines])
         record = provenance(seeds={"training": self.config.training.seed}, data=self.data)
         record["selection"] = dict(selection)
+        record["precision"] = self.precision
         record["seconds"] = round(time.monotonic() - self.started, 1)
+        record["speed"] = dict(speed)
         write_json(self.path / "provenance.json", record)
         mark_complete(self.path)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
@@ -76,6 +106,7 @@ def claim_run(path: Path, config: TrainConfig | AlignConfig) -> RunFolder:
 
     Raises:
         ArtifactError: If it holds a complete run, or one of another config or of other data.
+        ConfigError: If this machine cannot train in the precision.
     """
     refuse_complete(path, "delete the folder")
     data = hash_data(config)
@@ -87,7 +118,10 @@ def claim_run(path: Path, config: TrainConfig | AlignConfig) -> RunFolder:
             raise ArtifactError(
                 f"{path}: {changed} has changed since the run was started; {advice}"
             )
-    return RunFolder(path, config, data, time.monotonic())
+        precision = read_json(path / _START)["precision"]
+    else:
+        precision = resolve_precision(config.training.precision)
+    return RunFolder(path, config, data, precision, time.monotonic())
 
 
 def hash_data(config: TrainConfig | AlignConfig) -> dict[str, str]:
@@ -112,7 +146,7 @@ def hash_data(config: TrainConfig | AlignConfig) -> dict[str, str]:
 
 def _hash_path(name: str, path: Path) -> dict[str, str]:
     if path.is_file():
-        return {name: file_sha256(path)}
+        return {name: remembered_sha256(path)}
     files = sorted(file for file in path.rglob("*") if file.is_file())
     return {f"{name}/{file}": sha256 for file, sha256 in hash_files(files, path).items()}
 
@@ -124,3 +158,8 @@ def _changed(record: Path, data: Mapping[str, str]) -> str | None:
     if not names:
         return None
     return names[0] if names[0].startswith((DEVELOPMENT, "audit.")) else f"data.{names[0]}"
+
+
+def _part(line: Mapping[str, float], *, measured: bool) -> dict[str, float]:
+    """Return what a line of the log says was measured, or else what was computed, by step."""
+    return {k: v for k, v in line.items() if k == "step" or k.endswith(_MEASURED) == measured}

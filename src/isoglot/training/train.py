@@ -1,40 +1,53 @@
 """A training run: model, plan and loss joined, and a run folder written.
 
-The folder holds ``config.yaml``, ``data.json`` and ``census.json`` first, ``checkpoints/`` while it
-runs, then ``model/`` (a plain sentence-transformers folder), ``log.json`` and ``provenance.json``,
-and the completion marker last. What is scored on the development set is handed in.
+What is written when is in ``run_folder.py``. What is scored on the development set is handed in.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sentence_transformers import SentenceTransformer
+import torch
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 
-from isoglot.artifacts import write_json
 from isoglot.batches.census import available_rows, count_batches
-from isoglot.batches.plan import Batch
-from isoglot.config.schema import TrainConfig
-from isoglot.errors import ConfigError
+from isoglot.config.schema import LossConfig, TrainConfig
+from isoglot.errors import ArtifactError, ConfigError
+from isoglot.models.adapters import attach_adapter, has_adapter, merge_adapter, weight_counts
 from isoglot.models.loading import load_encoder
-from isoglot.training.collate import Inputs, PlannedBatches, TextCollator
-from isoglot.training.losses import InfoNCELoss
+from isoglot.training.inputs.build import build_collator
+from isoglot.training.inputs.collate import Collate, PlannedBatches
+from isoglot.training.loop.arguments import training_arguments
+from isoglot.training.loop.checkpoints import last_intact
+from isoglot.training.loop.compact import compact_gradients
+from isoglot.training.loop.precision import suited_attention
+from isoglot.training.loop.processes import current_process, from_first, is_first, wait_for_all
+from isoglot.training.loop.trainer import PlannedTrainer
+from isoglot.training.loop.writing import complete_or_gone
+from isoglot.training.objective import Objective
 from isoglot.training.prepared import Prepared
 from isoglot.training.run_folder import RunFolder, claim_run
-from isoglot.training.trainer import PlannedTrainer, build_trainer, training_arguments
 
-__all__ = ["fit", "start", "train"]
+__all__ = ["Report", "fit", "start", "train"]
+
+Report = Callable[[str], object]
+"""Takes a line for the reader."""
+
+_DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def train(config: TrainConfig, prepared: Prepared, folder: Path) -> Path:
+def train(config: TrainConfig, prepared: Prepared, folder: Path, report: Report) -> Path:
     """Train an encoder into a run folder, or go on with an unfinished run of the same config.
 
     Args:
         config: The resolved config.
         prepared: Batches, development score and audit.
         folder: The run folder; nothing is written to it if the run cannot be started.
+        report: Takes lines for the reader.
 
     Returns:
         The folder of the trained model.
@@ -44,28 +57,29 @@ def train(config: TrainConfig, prepared: Prepared, folder: Path) -> Path:
         ConfigError: If this machine cannot train as the config says.
         DataError: If the data cannot fill the batches.
         ModelError: If the encoder cannot be loaded.
+        TrainingError: If the loss explodes.
     """
     run = claim_run(folder, config)
     model = load_encoder(config.model)
     model.similarity_fn_name = "cosine"  # what the loss optimises, whatever the encoder came with
-    trainer = start(model, TextCollator(model, prepared.plan.table), prepared, run)
-    selection = fit(trainer, run)
-    model.save_pretrained(str(folder / "model"))
-    run.close(selection)
-    return folder / "model"
+    if config.model.lora is not None:
+        attach_adapter(model, config.model.lora, config.training.seed)
+        trained, weights = weight_counts(model)
+        report(f"training {trained:,} of {weights:,} weights ({trained / weights:.1%})")
+    collate = build_collator(model, prepared.plan.table, config.training)
+    trainer = start(model, collate, prepared, run)
+    fit(trainer, run, partial(_save, model), report)
+    return run.model
 
 
 def start(
-    model: SentenceTransformer,
-    collate: Callable[[Batch], Inputs],
-    prepared: Prepared,
-    run: RunFolder,
+    model: SentenceTransformer, collate: Collate, prepared: Prepared, run: RunFolder
 ) -> PlannedTrainer:
     """Make all that a run needs and then, when nothing can fail any more, open its folder.
 
     Args:
         model: The encoder to train.
-        collate: Turns a batch into its inputs.
+        collate: Turns rows of a batch into inputs.
         prepared: Batches, development score and audit.
         run: The folder; its config says how to train.
 
@@ -76,38 +90,70 @@ def start(
     """
     plan, config = prepared.plan, run.config
     arguments = training_arguments(
-        config.training,
-        config.development,
-        batch_size=plan.config.size,
-        folder=run.checkpoints,
+        config.training, config.development, precision=run.precision, folder=run.checkpoints
     )
-    _refuse_several_devices(arguments.world_size, arguments.n_gpu)
+    process = current_process(plan.config.size)
+    _check_dims(model, config.loss)
     count = config.training.steps * config.training.gradient_accumulation
     census = {
         "available": available_rows(plan),
         "dropped_for_development": prepared.dropped,
         "drawn": count_batches(plan, range(count)),
     }
-    trainer = build_trainer(
-        model,
+    trainer = _build_trainer(
         arguments,
-        PlannedBatches(plan, collate, count),
-        InfoNCELoss(model, config.loss.temperature, config.loss.negatives),
-        prepared.score,
+        model=model,
+        batches=PlannedBatches(plan, collate, count, process),
+        objective=Objective(model, config.loss, _DTYPES[run.precision], process),
+        cached=config.training.mini_batch_size is not None,
+        score=prepared.score,
     )
-    run.open(census, prepared.audit)
+    if is_first():
+        run.open(census, prepared.audit)
+    wait_for_all()
     return trainer
 
 
-def fit(trainer: PlannedTrainer, run: RunFolder) -> dict[str, Any]:
-    """Run the optimisation, from the last complete checkpoint in the folder if there is one.
+def fit(
+    trainer: PlannedTrainer, run: RunFolder, save: Callable[[Path], object], report: Report
+) -> None:
+    """Train from the last intact checkpoint in the folder, if there is one; save and close the run.
 
-    Returns:
-        What was selected: best step and score, where a development set was scored.
+    Args:
+        trainer: What ``start`` has made.
+        run: The folder.
+        save: Saves the trained model into a folder.
+        report: Takes lines for the reader.
+
+    Raises:
+        ArtifactError: If something cannot be written.
+        TrainingError: If the loss explodes.
     """
-    last = _last_checkpoint(run.checkpoints)
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
-    write_json(run.path / "log.json", trainer.state.log_history)
+    last = from_first(last_intact(run.checkpoints, report) if is_first() else None)
+    if last is not None:
+        report(f"going on from {last}")
+    model = trainer.model
+    keeping = compact_gradients(model) if trainer.alone else contextlib.nullcontext()
+    with suited_attention(model, run.precision), keeping:
+        trainer.resume(last)
+    wait_for_all()  # until the others have read the best checkpoint
+    if is_first():
+        with complete_or_gone(run.model):
+            save(run.model)
+        run.close(trainer.state.log_history, _selection(trainer), trainer.meter.total())
+    wait_for_all()
+
+
+def _check_dims(model: SentenceTransformer, loss: LossConfig) -> None:
+    dim = model.get_embedding_dimension()
+    if too_many := [dims for dims in loss.matryoshka_dims if dims >= dim]:
+        raise ConfigError(
+            f"loss.matryoshka_dims: {too_many[0]} is not below the encoder's {dim} dimensions"
+        )
+
+
+def _selection(trainer: PlannedTrainer) -> dict[str, Any]:
+    """Return what was selected: best step and score, where a development set was scored."""
     return {
         "steps": trainer.state.global_step,
         "best_step": trainer.state.best_global_step,
@@ -115,20 +161,31 @@ def fit(trainer: PlannedTrainer, run: RunFolder) -> dict[str, Any]:
     }
 
 
-def _refuse_several_devices(processes: int, gpus: int) -> None:
-    """Refuse what would silently train every process on the same batches, or split a batch.
+def _save(model: SentenceTransformer, folder: Path) -> None:
+    if has_adapter(model):
+        merge_adapter(model)
+    model.save_pretrained(str(folder))
+
+
+def _build_trainer(
+    arguments: SentenceTransformerTrainingArguments, **kwargs: Any
+) -> PlannedTrainer:
+    """Build the trainer, which makes the folder of its checkpoints.
 
     Raises:
-        ConfigError: If there is more than one process, or more than one GPU in this one.
+        ArtifactError: If the folder cannot be made.
+        ConfigError: If a tracker is unknown or not installed.
     """
-    if processes > 1 or gpus > 1:
-        raise ConfigError(
-            f"training runs on one device, found {processes} processes and {gpus} GPUs; start one "
-            "process, with CUDA_VISIBLE_DEVICES naming one GPU"
-        )
-
-
-def _last_checkpoint(folder: Path) -> Path | None:
-    """Return the newest checkpoint whose state, written last, is there."""
-    found = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    return max(found, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
+    try:
+        return PlannedTrainer(args=arguments, **kwargs)
+    except OSError as error:
+        folder = Path(arguments.output_dir).parent
+        raise ArtifactError(
+            f"{folder}: cannot be used as an output folder ({error.strerror or error})"
+        ) from error
+    except (ImportError, RuntimeError, ValueError) as error:
+        if not arguments.report_to:
+            raise
+        reason = " ".join(str(error).split())
+        trackers = ", ".join(arguments.report_to)
+        raise ConfigError(f"training.report_to: cannot report to {trackers} ({reason})") from error

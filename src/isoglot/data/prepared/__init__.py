@@ -1,0 +1,1 @@
+"""Prepared data: texts, table and tokens on disk, made once and memory-mapped by every process."""

@@ -1,0 +1,1 @@
+"""Planned batches to model inputs: whose rows, which tokens, in which parts."""

@@ -1,0 +1,52 @@
+"""Which rows of a global batch a process trains on.
+
+Every process draws the same global batch and takes its own rows, so that all of them train on one
+kind of batch, and on one language where it is monolingual. Slices differ by one row at most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from isoglot.batches.plan import Batch
+
+__all__ = ["ALONE", "Process", "slice_of"]
+
+
+@dataclass(frozen=True)
+class Process:
+    """One of the processes that train together."""
+
+    rank: int = 0
+    count: int = 1
+
+    def rows(self, total: int, rank: int | None = None) -> slice:
+        """Return the rows of a global batch that this process, or another one, has."""
+        rank = self.rank if rank is None else rank
+        return slice(total * rank // self.count, total * (rank + 1) // self.count)
+
+    def most_rows(self, total: int) -> int:
+        """Return how many rows of a global batch the process with most of them has."""
+        return max(self.sizes(total))
+
+    def sizes(self, total: int) -> list[int]:
+        """Return how many rows of a global batch each process has."""
+        slices = [self.rows(total, rank) for rank in range(self.count)]
+        return [rows.stop - rows.start for rows in slices]
+
+
+ALONE = Process()
+
+
+def slice_of(batch: Batch, rows: slice) -> Batch:
+    """Return some rows of a batch."""
+    return replace(
+        batch,
+        groups=batch.groups[rows],
+        query_langs=batch.query_langs[rows],
+        passage_langs=batch.passage_langs[rows],
+        query_texts=batch.query_texts[rows],
+        passage_texts=batch.passage_texts[rows],
+        negative_texts=batch.negative_texts[rows],
+        negative_langs=batch.negative_langs[rows],
+    )

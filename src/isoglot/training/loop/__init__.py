@@ -1,0 +1,1 @@
+"""The ecosystem's trainer, made to fit: processes, precision, checkpoints, logs."""

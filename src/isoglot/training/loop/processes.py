@@ -1,0 +1,67 @@
+"""The processes that train together, as torchrun or accelerate started them."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+
+from isoglot.errors import ConfigError
+from isoglot.training.inputs.slices import Process
+
+__all__ = ["current_process", "from_first", "is_first", "mean_over_processes", "wait_for_all"]
+
+T = TypeVar("T")
+
+
+def current_process(rows: int) -> Process:
+    """Return which of the processes this is.
+
+    Args:
+        rows: Rows of a global batch; every process needs one.
+
+    Raises:
+        ConfigError: If there are too few rows, or one process has several GPUs.
+    """
+    state = PartialState()
+    gpus = torch.cuda.device_count()
+    if state.num_processes == 1 and gpus > 1:
+        raise ConfigError(
+            f"this process sees {gpus} GPUs and would use one; start one process for each with "
+            f"`torchrun --nproc_per_node {gpus} -m isoglot train ...`, or name one GPU in "
+            "CUDA_VISIBLE_DEVICES"
+        )
+    if rows < state.num_processes:
+        raise ConfigError(
+            f"batches.size: {rows} rows for {state.num_processes} processes; each needs one at "
+            "least"
+        )
+    return Process(state.process_index, state.num_processes)
+
+
+def is_first() -> bool:
+    """Say whether this is the process that writes."""
+    return bool(PartialState().is_main_process)
+
+
+def wait_for_all() -> None:
+    """Wait until every process is here."""
+    PartialState().wait_for_everyone()
+
+
+def from_first(value: T) -> T:
+    """Return what the first process has, in all processes."""
+    shared: list[T] = broadcast_object_list([value])
+    return shared[0]
+
+
+def mean_over_processes(value: torch.Tensor) -> float:
+    """Return the mean of a scalar of each process, the same in all of them."""
+    total = value.detach().double()
+    if PartialState().num_processes > 1:
+        dist.all_reduce(total)
+        total /= PartialState().num_processes
+    return float(total)

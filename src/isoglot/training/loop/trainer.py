@@ -1,0 +1,204 @@
+"""The sentence-transformers trainer, fed with planned batches.
+
+What differs from the stock trainer: batches come from the plan and are shared out by row, so that
+all processes train on one of them; the loss is ours, with or without a cached gradient; what a line
+of the log says survives an interruption; checkpoints are sealed; no pickle is beside the model.
+Schedules, precision, optimizer, wrapping for several processes and trackers are the ecosystem's.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
+from sentence_transformers.base.evaluation import BaseEvaluator
+from torch import Tensor, nn
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
+from transformers import PrinterCallback
+
+from isoglot.artifacts import read_json, write_json
+from isoglot.batches.randomness import RandomStreams
+from isoglot.models.adapters import has_adapter, load_adapter_state, save_adapter_state
+from isoglot.training.inputs.collate import Inputs, PlannedBatches
+from isoglot.training.loop.checkpoints import checkpoint_of, remove_old, seal
+from isoglot.training.loop.ledger import Ledger
+from isoglot.training.loop.meter import Meter
+from isoglot.training.loop.processes import is_first, mean_over_processes, wait_for_all
+from isoglot.training.loop.progress import ProgressBar
+from isoglot.training.loop.writing import complete_or_gone
+from isoglot.training.objective import Objective
+
+__all__ = ["DevelopmentScore", "PlannedTrainer"]
+
+DevelopmentScore = Callable[[SentenceTransformer], Mapping[str, float]]
+"""Scores a model on the development set; the value under ``score`` selects the checkpoint."""
+
+_LEDGER = "ledger.json"
+
+
+class PlannedTrainer(SentenceTransformerTrainer):
+    """Trains on ``PlannedBatches``; step s of the run uses the batches s * accumulation onward.
+
+    The run is one epoch of as many batches as it needs, so a resumed run skips to the batch of its
+    step without drawing the ones before.
+
+    Args:
+        batches: What this process trains on.
+        objective: The loss.
+        cached: Whether the gradient is cached.
+        score: Scores the model; default: it is not scored.
+        kwargs: Of the stock trainer.
+    """
+
+    def __init__(
+        self,
+        *,
+        batches: PlannedBatches,
+        objective: Objective,
+        cached: bool,
+        score: DevelopmentScore | None,
+        **kwargs: Any,
+    ) -> None:
+        evaluator = _DevelopmentEvaluator(score) if score is not None else None
+        super().__init__(loss=objective, evaluator=evaluator, **kwargs)
+        self._batches = batches
+        self._objective = objective
+        self._cached = cached
+        self._index = 0
+        self.ledger = Ledger(objective.highest_loss(batches.plan.config.size))
+        self.meter = Meter()
+        self.remove_callback(PrinterCallback)
+        self.add_callback(ProgressBar)
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process trains with this one."""
+        return self._batches.process.count == 1
+
+    def resume(self, checkpoint: Path | None) -> None:
+        """Train to the end, from a checkpoint if there is one."""
+        if checkpoint is not None:
+            self.ledger.load(read_json(checkpoint / _LEDGER))
+        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
+
+    def get_train_dataloader(self) -> DataLoader[Inputs]:
+        """Return a loader whose batch i is planned batch i."""
+        # A loader "batch" of one index each: the trainer can then skip indices when it resumes.
+        indices = BatchSampler(SequentialSampler(self._batches), batch_size=1, drop_last=False)
+        workers = self.args.dataloader_num_workers
+        return DataLoader(
+            self._batches,
+            batch_sampler=indices,
+            collate_fn=_only,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=self.args.device.type == "cuda",
+            # Of its own: seeding workers must not move the random numbers of dropout.
+            generator=torch.Generator(),
+        )
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: Inputs,
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Tensor:
+        """Return the loss; with a cached gradient, every weight has its share already."""
+        self._seed_dropout(inputs["index"])
+        if self._cached:
+            apart = functools.partial(self.accelerator.no_sync, model)
+            loss = self._objective.backward(model, inputs, self._propagate, apart)
+        else:
+            loss = self._objective(model, inputs)
+        self._index = inputs["index"]
+        value = mean_over_processes(loss)
+        self.ledger.add(inputs["kind"], self._index, value)
+        self.meter.add(inputs["total"])
+        # The trainer runs backward from what it gets; from a leaf that goes nowhere.
+        return loss.detach().requires_grad_() if self._cached else loss
+
+    def _seed_dropout(self, index: int) -> None:
+        """Make dropout, like the batch, a function of seed and index, and differ by process."""
+        rank = self._batches.process.rank
+        purpose = f"dropout of process {rank}"
+        torch.manual_seed(int(RandomStreams(purpose, self.args.seed).at(index).integers(2**63)))
+
+    def _propagate(self, scalar: Tensor) -> None:
+        """Run backward as the trainer does."""
+        self.accelerator.backward(scalar / self.current_gradient_accumulation_steps)
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm)
+        if self.accelerator.scaler is None:  # fp16 leaves such steps out and scales down
+            self.ledger.check_gradient(self._index, float(norm))
+        return norm
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log; the loss is that of the batches since the last line, by kind."""
+        if "loss" in logs:
+            logs = {**logs, **self.ledger.line(), **self.meter.line()}
+        super().log(logs, start_time)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        folder = Path(self.args.output_dir)
+        checkpoint = checkpoint_of(folder, self.state.global_step)
+        with complete_or_gone(checkpoint):
+            if is_first():  # what an interrupted run has left there
+                shutil.rmtree(checkpoint, ignore_errors=True)
+            wait_for_all()
+            super()._save_checkpoint(model, trial)
+            wait_for_all()
+            if is_first():
+                write_json(checkpoint / _LEDGER, self.ledger.state())
+                seal(checkpoint)
+                remove_old(folder, self.state.best_global_step)
+        wait_for_all()
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        if not self.args.should_save:  # the stock trainer would write in every process
+            return
+        folder = Path(output_dir or self.args.output_dir)
+        if has_adapter(self.model):  # the frozen weights are the base encoder's
+            save_adapter_state(self.model, folder)
+            return
+        super()._save(output_dir, state_dict)
+        # The stock trainer pickles its arguments beside the model; our config is stored as YAML.
+        (folder / "training_args.bin").unlink(missing_ok=True)
+
+    def _load_from_checkpoint(self, checkpoint_path: str) -> None:
+        if has_adapter(self.model):
+            load_adapter_state(self.model, Path(checkpoint_path))
+        else:
+            super()._load_from_checkpoint(checkpoint_path)
+
+    def _load_best_model(self) -> None:
+        # The stock trainer only logs a failure and goes on with the last weights.
+        self._load_from_checkpoint(self.state.best_model_checkpoint)
+
+
+class _DevelopmentEvaluator(BaseEvaluator):
+    """Hands the trainer's model to the development score."""
+
+    def __init__(self, score: DevelopmentScore) -> None:
+        super().__init__()
+        self._score = score
+
+    def __call__(
+        self,
+        model: SentenceTransformer,
+        output_path: str | None = None,
+        epoch: int = -1,
+        steps: int = -1,
+    ) -> dict[str, float]:
+        """Return the scores; nothing is written."""
+        return dict(self._score(model))
+
+
+def _only(items: list[Inputs]) -> Inputs:
+    return items[0]
