@@ -1,19 +1,25 @@
-"""The ``isoglot data`` commands: which benchmarks there are, fetch one, look into any file."""
+"""The ``isoglot data`` commands: which benchmarks there are, prepare data, look into any file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from isoglot.cli.mine import mine
+from isoglot.cli.options import Overrides
+
 if TYPE_CHECKING:
     from isoglot.data.inspection import Inspection
+    from isoglot.data.leakage import LeakageReport
 
 __all__ = ["data_app"]
 
 data_app = typer.Typer(help="Benchmarks and data files.", no_args_is_help=True)
+data_app.command()(mine)
 
 
 @data_app.command("list")
@@ -37,14 +43,26 @@ def list_benchmarks() -> None:
 @data_app.command()
 def prepare(
     name: Annotated[
-        str, typer.Argument(help="A benchmark, or some of its languages: miracl:sw,bn.")
+        str,
+        typer.Argument(
+            help="A benchmark, or some of its languages: miracl:sw,bn; or the YAML config of a "
+            "training.",
+        ),
     ],
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder with its files; default: download.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Split of MIRACL or BEIR.")] = None,
+    overrides: Overrides = None,
 ) -> None:
-    """Fetch a benchmark if need be, and check that it is whole."""
+    """Fetch and check a benchmark; or read a config's training data, so that runs start at once."""
+    if name.endswith((".yaml", ".yml")):
+        _prepare_training(Path(name), overrides or ())
+    else:
+        _prepare_benchmark(name, data, split)
+
+
+def _prepare_benchmark(name: str, data: Path | None, split: str | None) -> None:
     from isoglot.data.benchmarks import load_benchmark
     from isoglot.data.inspection import count_collection
 
@@ -53,6 +71,43 @@ def prepare(
     for key, value in collection.options.items():
         typer.echo(f"{key}: {value}")
     typer.echo(f"{collection.name}: complete, {len(collection.sources)} files")
+
+
+def _prepare_training(path: Path, overrides: Iterable[str]) -> None:
+    import numpy as np
+
+    from isoglot.pipeline.sources import audit_data, prepare_sources
+
+    config = _load_training_config(path, overrides)
+    started = time.monotonic()
+    leaks: Sequence[LeakageReport] = ()
+    if getattr(config, "leave_out_leaks", False):
+        from isoglot.pipeline.evaluation import load_audited
+
+        leaks = audit_data(config, [load_audited(audited) for audited in config.audit])
+    table = prepare_sources(config, leaks)
+    for name, groups in zip(table.datasets, np.bincount(table.dataset), strict=True):
+        typer.echo(f"{name}: {groups:,} groups")
+    typer.echo(
+        f"all: {len(table):,} groups, {len(table.texts):,} different texts, "
+        f"{len(table.negative):,} listed negatives, {len(table.langs)} languages "
+        f"({' '.join(table.langs)})"
+    )
+    typer.echo(f"prepared in {time.monotonic() - started:.1f} s: {table.folder}")
+
+
+def _load_training_config(path: Path, overrides: Iterable[str]) -> Any:  # noqa: ANN401
+    """Load the config of ``train``, ``align`` or ``experiment``, whichever it is."""
+    from isoglot.artifacts import read_yaml
+    from isoglot.config.loading import load_config
+    from isoglot.config.schema import AlignConfig, ExperimentConfig, TrainConfig
+
+    values = read_yaml(path)
+    if "encoders" in values:
+        return load_config(ExperimentConfig, path, overrides)
+    model = values.get("model")
+    named = isinstance(model, dict) and "name" in model
+    return load_config(TrainConfig if named else AlignConfig, path, overrides)
 
 
 @data_app.command()
