@@ -31,6 +31,7 @@ from isoglot.training.inputs.augment import Augmentation
 from isoglot.training.inputs.collate import TokenCollator
 from isoglot.training.inputs.packing import FlatPacker
 from isoglot.training.loop.processes import from_first, is_first
+from isoglot.training.loop.sharding import is_sharded
 from isoglot.training.prepared import Prepared
 from isoglot.training.run_folder import claim_run
 from isoglot.training.train import Report, fit, start
@@ -73,10 +74,12 @@ def align(config: AlignConfig, prepared: Prepared, folder: Path, report: Report)
         seed=config.training.seed,
     )
     packer = FlatPacker(config.training.mini_batch_size)
-    trainer = start(model, TokenCollator(store, store, packer, augmentation), prepared, run)
+    sharded = is_sharded(config, report)
+    collate = TokenCollator(store, store, packer, augmentation)
+    trainer = start(model, collate, prepared, run, sharded=sharded)
     if is_first():
         write_text(stored, tokenizer.to_str())
-    fit(trainer, run, partial(_save, model, config, table), report)
+    fit(trainer, run, partial(_save, config, table), report)
     return run.model
 
 
@@ -105,7 +108,7 @@ def _balanced_texts(table: ParallelTable, per_language: int, seed: int) -> Itera
 
 
 def _save(
-    model: SentenceTransformer, config: AlignConfig, table: ParallelTable, folder: Path
+    config: AlignConfig, table: ParallelTable, model: SentenceTransformer, folder: Path
 ) -> None:
     """Save the plain encoder: subword weights inside the vectors, as small as the config says."""
     encoder = _folded(model)

@@ -162,4 +162,6 @@ def _changed(record: Path, data: Mapping[str, str]) -> str | None:
 
 def _part(line: Mapping[str, float], *, measured: bool) -> dict[str, float]:
     """Return what a line of the log says was measured, or else what was computed, by step."""
-    return {k: v for k, v in line.items() if k == "step" or k.endswith(_MEASURED) == measured}
+    # In one order, because a resumed trainer has its earlier lines in another.
+    items = sorted(line.items())
+    return {k: v for k, v in items if k == "step" or k.endswith(_MEASURED) == measured}

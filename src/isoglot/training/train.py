@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,13 @@ from isoglot.training.loop.checkpoints import last_intact
 from isoglot.training.loop.compact import compact_gradients
 from isoglot.training.loop.precision import suited_attention
 from isoglot.training.loop.processes import current_process, from_first, is_first, wait_for_all
+from isoglot.training.loop.sharding import (
+    ShardedTrainer,
+    check_resumable,
+    equal_parts,
+    is_sharded,
+    sharded_arguments,
+)
 from isoglot.training.loop.trainer import PlannedTrainer
 from isoglot.training.loop.writing import complete_or_gone
 from isoglot.training.objective import Objective
@@ -66,14 +72,21 @@ def train(config: TrainConfig, prepared: Prepared, folder: Path, report: Report)
         attach_adapter(model, config.model.lora, config.training.seed)
         trained, weights = weight_counts(model)
         report(f"training {trained:,} of {weights:,} weights ({trained / weights:.1%})")
-    collate = build_collator(model, prepared.plan.table, config.training)
-    trainer = start(model, collate, prepared, run)
-    fit(trainer, run, partial(_save, model), report)
+    sharded = is_sharded(config, report)
+    training = equal_parts(config.training) if sharded else config.training
+    collate = build_collator(model, prepared.plan.table, training)
+    trainer = start(model, collate, prepared, run, sharded=sharded)
+    fit(trainer, run, _save, report)
     return run.model
 
 
 def start(
-    model: SentenceTransformer, collate: Collate, prepared: Prepared, run: RunFolder
+    model: SentenceTransformer,
+    collate: Collate,
+    prepared: Prepared,
+    run: RunFolder,
+    *,
+    sharded: bool = False,
 ) -> PlannedTrainer:
     """Make all that a run needs and then, when nothing can fail any more, open its folder.
 
@@ -82,6 +95,7 @@ def start(
         collate: Turns rows of a batch into inputs.
         prepared: Batches, development score and audit.
         run: The folder; its config says how to train.
+        sharded: Whether several processes hold the weights in parts.
 
     Raises:
         ArtifactError: If the folder cannot be written.
@@ -90,7 +104,11 @@ def start(
     """
     plan, config = prepared.plan, run.config
     arguments = training_arguments(
-        config.training, config.development, precision=run.precision, folder=run.checkpoints
+        config.training,
+        config.development,
+        precision=run.precision,
+        folder=run.checkpoints,
+        sharding=sharded_arguments(model) if sharded else {},
     )
     process = current_process(plan.config.size)
     _check_dims(model, config.loss)
@@ -101,6 +119,7 @@ def start(
         "drawn": count_batches(plan, range(count)),
     }
     trainer = _build_trainer(
+        ShardedTrainer if sharded else PlannedTrainer,
         arguments,
         model=model,
         batches=PlannedBatches(plan, collate, count, process),
@@ -115,7 +134,10 @@ def start(
 
 
 def fit(
-    trainer: PlannedTrainer, run: RunFolder, save: Callable[[Path], object], report: Report
+    trainer: PlannedTrainer,
+    run: RunFolder,
+    save: Callable[[SentenceTransformer, Path], object],
+    report: Report,
 ) -> None:
     """Train from the last intact checkpoint in the folder, if there is one; save and close the run.
 
@@ -131,15 +153,17 @@ def fit(
     """
     last = from_first(last_intact(run.checkpoints, report) if is_first() else None)
     if last is not None:
+        check_resumable(last, sharded=isinstance(trainer, ShardedTrainer))
         report(f"going on from {last}")
     model = trainer.model
     keeping = compact_gradients(model) if trainer.alone else contextlib.nullcontext()
     with suited_attention(model, run.precision), keeping:
         trainer.resume(last)
     wait_for_all()  # until the others have read the best checkpoint
+    model = trainer.whole_model()  # all processes have a part in it
     if is_first():
         with complete_or_gone(run.model):
-            save(run.model)
+            save(model, run.model)
         run.close(trainer.state.log_history, _selection(trainer), trainer.meter.total())
     wait_for_all()
 
@@ -168,7 +192,7 @@ def _save(model: SentenceTransformer, folder: Path) -> None:
 
 
 def _build_trainer(
-    arguments: SentenceTransformerTrainingArguments, **kwargs: Any
+    kind: type[PlannedTrainer], arguments: SentenceTransformerTrainingArguments, **kwargs: Any
 ) -> PlannedTrainer:
     """Build the trainer, which makes the folder of its checkpoints.
 
@@ -177,7 +201,7 @@ def _build_trainer(
         ConfigError: If a tracker is unknown or not installed.
     """
     try:
-        return PlannedTrainer(args=arguments, **kwargs)
+        return kind(args=arguments, **kwargs)
     except OSError as error:
         folder = Path(arguments.output_dir).parent
         raise ArtifactError(

@@ -25,6 +25,8 @@ Features = dict[str, Any]
 """Inputs of the encoder, by its own names."""
 IntArray = npt.NDArray[np.int64]
 
+_BLOCK = 1024
+"""Texts that are padded to the longest of them at a time, when tokens are made."""
 _PROBES = ("a", "isoglot: one question, many languages.", "какой язык?")
 
 
@@ -144,14 +146,19 @@ def find_packer(
     )
 
 
-def ragged_tokens(model: SentenceTransformer, texts: list[str], prompt: str) -> list[Any]:
-    """Return what an encoder makes of texts, without padding: a row of tokens for each."""
-    encoded = model.preprocess(texts, prompt=prompt)
-    ids = encoded["input_ids"].numpy().astype(np.int32)
-    if _is_flat(encoded):
-        return np.split(ids, encoded["offsets"].numpy()[1:])
-    mask = encoded["attention_mask"].numpy().astype(bool)
-    return np.split(ids[mask], np.cumsum(mask.sum(axis=1))[:-1])
+def ragged_tokens(model: SentenceTransformer, texts: list[str], prompt: str) -> list[list[int]]:
+    """Return what an encoder makes of texts, without padding: the tokens of each."""
+    tokens: list[list[int]] = []
+    for start in range(0, len(texts), _BLOCK):
+        encoded = model.preprocess(texts[start : start + _BLOCK], prompt=prompt)
+        ids = encoded["input_ids"].numpy()
+        if _is_flat(encoded):
+            rows = np.split(ids, encoded["offsets"].numpy()[1:])
+        else:
+            mask = encoded["attention_mask"].numpy().astype(bool)
+            rows = np.split(ids[mask], np.cumsum(mask.sum(axis=1))[:-1])
+        tokens.extend(row.tolist() for row in rows)
+    return tokens
 
 
 def _constants(model: SentenceTransformer, encoded: Mapping[str, Any]) -> Features:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sentence_transformers import SentenceTransformerTrainingArguments
 from sentence_transformers.util import get_device_name
@@ -20,7 +22,12 @@ _SCHEDULES = {
 
 
 def training_arguments(
-    training: TrainingConfig, development: DevelopmentConfig, *, precision: str, folder: Path
+    training: TrainingConfig,
+    development: DevelopmentConfig,
+    *,
+    precision: str,
+    folder: Path,
+    sharding: Mapping[str, Any],
 ) -> SentenceTransformerTrainingArguments:
     """Translate our config to the trainer's.
 
@@ -29,6 +36,7 @@ def training_arguments(
         development: When to score; no scoring if it holds out nothing and names no file.
         precision: ``fp32``, ``bf16`` or ``fp16``.
         folder: Where checkpoints go.
+        sharding: What ``sharded_arguments`` gives, or nothing.
     """
     scored = development.groups > 0 or development.path is not None
     every = development.every or max(1, training.steps // 10)
@@ -62,4 +70,5 @@ def training_arguments(
         # Encoders have no buffers that change, and processes may call the encoder unequally often.
         ddp_broadcast_buffers=False,
         disable_tqdm=True,  # for ours
+        **sharding,
     )

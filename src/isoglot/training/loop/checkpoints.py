@@ -6,6 +6,7 @@ One that was cut short, or whose bytes have changed, is passed over for the one 
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -74,21 +75,30 @@ def last_intact(folder: Path, report: Callable[[str], object]) -> Path | None:
 
 
 def remove_old(folder: Path, best: int | None) -> None:
-    """Remove checkpoints but the newest ones and that of the best step."""
-    keep = None if best is None else checkpoint_of(folder, best)
-    for checkpoint in _checkpoints(folder)[:-_KEPT]:
-        if checkpoint != keep:
+    """Remove checkpoints but the newest ones and the best, of now and of when they were written."""
+    checkpoints = _checkpoints(folder)
+    bests = {best, *(_best_of(checkpoint) for checkpoint in checkpoints[-_KEPT:])}
+    for checkpoint in checkpoints[:-_KEPT]:
+        if _step(checkpoint) not in bests:
             shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def _damage_of_best(checkpoint: Path) -> str | None:
     """Return what is wrong with the checkpoint that was the best when this one was written."""
-    state: dict[str, Any] = read_json(checkpoint / "trainer_state.json")
-    if not state.get("best_global_step"):
+    step = _best_of(checkpoint)
+    if step is None:
         return None
-    best = checkpoint_of(checkpoint.parent, state["best_global_step"])
+    best = checkpoint_of(checkpoint.parent, step)
     damage = find_damage(best) if best != checkpoint else None
     return f"the best one before it, {best.name}, is damaged: {damage}" if damage else None
+
+
+def _best_of(checkpoint: Path) -> int | None:
+    """Return the step that was the best when a checkpoint was written, where it is known."""
+    with contextlib.suppress(ArtifactError):
+        state: dict[str, Any] = read_json(checkpoint / "trainer_state.json")
+        return state.get("best_global_step") or None
+    return None
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from isoglot.errors import TrainingError
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "stopped"]
 
 
 class Ledger:
@@ -39,9 +39,9 @@ class Ledger:
             TrainingError: If the loss is no number, or has exploded.
         """
         if not math.isfinite(loss):
-            raise TrainingError(_stopped(index, f"its loss is {loss}"))
+            raise TrainingError(stopped(index, f"its loss is {loss}"))
         if loss > self.limit:
-            raise TrainingError(_stopped(index, f"its loss is {loss:.4g}, above {self.limit:.4g}"))
+            raise TrainingError(stopped(index, f"its loss is {loss:.4g}, above {self.limit:.4g}"))
         self.batches[kind] = self.batches.get(kind, 0) + 1
         self._losses.setdefault(kind, []).append(loss)
 
@@ -52,7 +52,7 @@ class Ledger:
             TrainingError: If it is not.
         """
         if not math.isfinite(norm):
-            raise TrainingError(_stopped(index, f"the norm of its gradient is {norm}"))
+            raise TrainingError(stopped(index, f"the norm of its gradient is {norm}"))
 
     def line(self) -> dict[str, float]:
         """Return the mean losses since the last line, and begin a new one."""
@@ -77,7 +77,8 @@ def _mean(losses: list[float]) -> float:
     return math.fsum(losses) / len(losses)
 
 
-def _stopped(index: int, reason: str) -> str:
+def stopped(index: int, reason: str) -> str:
+    """Return what is said of a training that was stopped at a batch."""
     return (
         f"training stopped at batch {index}: {reason}; print the batch with --show-batch {index}, "
         "reduce training.learning_rate, or set training.precision: fp32; the checkpoints before it "

@@ -8,6 +8,7 @@ import torch
 import torch.distributed as dist
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
+from sentence_transformers.util import get_device_name
 
 from isoglot.errors import ConfigError
 from isoglot.training.inputs.slices import Process
@@ -15,6 +16,11 @@ from isoglot.training.inputs.slices import Process
 __all__ = ["current_process", "from_first", "is_first", "mean_over_processes", "wait_for_all"]
 
 T = TypeVar("T")
+
+
+def _state() -> PartialState:
+    """Return what accelerate knows of the processes; without a GPU it must be told to look."""
+    return PartialState(cpu=get_device_name() == "cpu")
 
 
 def current_process(rows: int) -> Process:
@@ -26,7 +32,7 @@ def current_process(rows: int) -> Process:
     Raises:
         ConfigError: If there are too few rows, or one process has several GPUs.
     """
-    state = PartialState()
+    state = _state()
     gpus = torch.cuda.device_count()
     if state.num_processes == 1 and gpus > 1:
         raise ConfigError(
@@ -44,16 +50,17 @@ def current_process(rows: int) -> Process:
 
 def is_first() -> bool:
     """Say whether this is the process that writes."""
-    return bool(PartialState().is_main_process)
+    return bool(_state().is_main_process)
 
 
 def wait_for_all() -> None:
     """Wait until every process is here."""
-    PartialState().wait_for_everyone()
+    _state().wait_for_everyone()
 
 
 def from_first(value: T) -> T:
     """Return what the first process has, in all processes."""
+    _state()
     shared: list[T] = broadcast_object_list([value])
     return shared[0]
 
@@ -61,7 +68,7 @@ def from_first(value: T) -> T:
 def mean_over_processes(value: torch.Tensor) -> float:
     """Return the mean of a scalar of each process, the same in all of them."""
     total = value.detach().double()
-    if PartialState().num_processes > 1:
+    if _state().num_processes > 1:
         dist.all_reduce(total)
-        total /= PartialState().num_processes
+        total /= _state().num_processes
     return float(total)

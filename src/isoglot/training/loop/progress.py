@@ -42,7 +42,7 @@ class ProgressBar(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Show the loss beside the bar and development scores on a line of their own."""
-        if self._bar is None or not logs:
+        if self._bar is None or self._bar.disable or not logs:
             return
         if "loss" in logs:
             self._bar.set_postfix(loss=f"{float(logs['loss']):.4f}", refresh=False)
@@ -55,6 +55,10 @@ class ProgressBar(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Leave the finished bar on the screen."""
+        self.close()
+
+    def close(self) -> None:
+        """End the bar, so that what is said next comes after it."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

@@ -23,10 +23,11 @@ from transformers import PrinterCallback
 
 from isoglot.artifacts import read_json, write_json
 from isoglot.batches.randomness import RandomStreams
+from isoglot.errors import DataError, TrainingError
 from isoglot.models.adapters import has_adapter, load_adapter_state, save_adapter_state
 from isoglot.training.inputs.collate import Inputs, PlannedBatches
 from isoglot.training.loop.checkpoints import checkpoint_of, remove_old, seal
-from isoglot.training.loop.ledger import Ledger
+from isoglot.training.loop.ledger import Ledger, stopped
 from isoglot.training.loop.meter import Meter
 from isoglot.training.loop.processes import is_first, mean_over_processes, wait_for_all
 from isoglot.training.loop.progress import ProgressBar
@@ -73,7 +74,8 @@ class PlannedTrainer(SentenceTransformerTrainer):
         self.ledger = Ledger(objective.highest_loss(batches.plan.config.size))
         self.meter = Meter()
         self.remove_callback(PrinterCallback)
-        self.add_callback(ProgressBar)
+        self._bar = ProgressBar()
+        self.add_callback(self._bar)
 
     @property
     def alone(self) -> bool:
@@ -84,7 +86,21 @@ class PlannedTrainer(SentenceTransformerTrainer):
         """Train to the end, from a checkpoint if there is one."""
         if checkpoint is not None:
             self.ledger.load(read_json(checkpoint / _LEDGER))
-        self.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
+        try:
+            self.train(resume_from_checkpoint=str(checkpoint) if checkpoint is not None else None)
+        except RuntimeError as error:
+            if "by peer" not in str(error):  # how gloo says that a connection is gone
+                raise
+            raise TrainingError(
+                "another process of this run has ended, and says why; repeat the command: it goes "
+                "on from the last checkpoint that is complete"
+            ) from error
+        finally:
+            self._bar.close()
+
+    def whole_model(self) -> SentenceTransformer:
+        """Return the encoder with all weights in the first process; to be called in every one."""
+        return self.model
 
     def get_train_dataloader(self) -> DataLoader[Inputs]:
         """Return a loader whose batch i is planned batch i."""
@@ -139,6 +155,14 @@ class PlannedTrainer(SentenceTransformerTrainer):
             self.ledger.check_gradient(self._index, float(norm))
         return norm
 
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Score; an encoder whose vectors are no numbers has lost its way."""
+        try:
+            scores: dict[str, float] = super().evaluate(*args, **kwargs)
+        except DataError as error:
+            raise TrainingError(stopped(self._index, f"then {error}")) from error
+        return scores
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log; the loss is that of the batches since the last line, by kind."""
         if "loss" in logs:
@@ -179,7 +203,8 @@ class PlannedTrainer(SentenceTransformerTrainer):
 
     def _load_best_model(self) -> None:
         # The stock trainer only logs a failure and goes on with the last weights.
-        self._load_from_checkpoint(self.state.best_model_checkpoint)
+        best = checkpoint_of(Path(self.args.output_dir), self.state.best_global_step)
+        self._load_from_checkpoint(str(best))  # the recorded path is where the folder was
 
 
 class _DevelopmentEvaluator(BaseEvaluator):
