@@ -8,6 +8,7 @@ from isoglot.training.loop.checkpoints import (
     checkpoint_of,
     find_damage,
     last_intact,
+    remove_newer,
     remove_old,
     seal,
 )
@@ -82,6 +83,19 @@ def test_a_run_cannot_go_on_when_its_best_checkpoint_is_damaged(tmp_path):
     assert last_intact(tmp_path, lines.append) == first
     reason = "the best one before it, checkpoint-4, is damaged: optimizer.pt is not as it was"
     assert reason in lines[0]
+
+
+def test_what_was_passed_over_does_not_count_among_the_newest(tmp_path):
+    good = write_checkpoint(tmp_path, 2)
+    for step in (8, 10):
+        truncate(write_checkpoint(tmp_path, step))
+    assert last_intact(tmp_path, print) == good
+    remove_newer(tmp_path, good)
+    write_checkpoint(tmp_path, 4)
+    remove_old(tmp_path, best=None)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-2", "checkpoint-4"}
+    remove_newer(tmp_path, None)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_newest_two_and_the_best_are_kept(tmp_path):

@@ -18,9 +18,10 @@ from isoglot.models.static import WeightedStaticEmbedding
 from isoglot.records import Group
 from isoglot.training.inputs import build
 from isoglot.training.inputs.augment import Augmentation
-from isoglot.training.inputs.build import build_collator, training_prompts
+from isoglot.training.inputs.build import build_collator, training_roles
 from isoglot.training.inputs.collate import PlannedBatches, TextCollator, TokenCollator
 from isoglot.training.inputs.packing import FlatPacker
+from isoglot.training.inputs.reading import Role, read
 from isoglot.training.inputs.slices import ALONE, Process
 from tests.models.checkpoints import LANGS, sentences
 
@@ -42,11 +43,11 @@ def texts_of(plan, rows):
 
 def all_texts(plan, batch, model):
     """The texts of a batch with their prompts, in their order: queries, passages, negatives."""
-    prompts = training_prompts(model)
+    query, passage = training_roles(model)
     passages = [*batch.passage_texts, *batch.negative_texts.ravel()]
     return [
-        *((text, prompts.query) for text in texts_of(plan, batch.query_texts)),
-        *((text, prompts.passage) for text in texts_of(plan, passages)),
+        *((text, query) for text in texts_of(plan, batch.query_texts)),
+        *((text, passage) for text in texts_of(plan, passages)),
     ]
 
 
@@ -75,8 +76,8 @@ def test_stored_tokens_are_the_models_own_inputs(checkpoints, layout, prompts, t
     batch = plan.batch(3)
     parts = collate(batch, ALONE)
     for text, got in zip(all_texts(plan, batch, model), in_order(parts), strict=True):
-        assert got == tokens_of(model.preprocess([text[0]], prompt=text[1]))[0]
-    own = model.preprocess(["text"], prompt=training_prompts(model).query)
+        assert got == tokens_of(read(model, [text[0]], text[1]))[0]
+    own = dict(read(model, ["text"], training_roles(model)[0]))
     own.pop("prompt_length", None)  # for pooling that leaves the prompt out, which none has here
     for features in parts.features:
         assert features.keys() == own.keys()
@@ -129,6 +130,31 @@ def test_pooling_that_leaves_the_prompt_out_is_told_its_length(checkpoints):
         assert features["prompt_length"] == wanted
 
 
+def test_queries_that_are_read_otherwise_than_passages_have_tokens_of_their_own(checkpoints):
+    plan = make_plan()
+    model = load_encoder(ModelConfig(name=str(checkpoints["xlm-r"])), device="cpu").eval()
+    model[0].query_length = 6
+    batch = plan.batch(0)
+    parts = build_collator(model, plan.table, TrainingConfig())(batch, ALONE)
+    lengths = list(map(len, in_order(parts)))
+    assert max(lengths[: len(batch)]) == 6 < max(lengths[len(batch) :])
+    with torch.no_grad():
+        encoded = [model(dict(part))["sentence_embedding"] for part in parts.features]
+    ours = torch.cat(encoded)[torch.from_numpy(parts.place)][: len(batch)].numpy()
+    assert np.allclose(ours, model.encode_query(texts_of(plan, batch.query_texts)), atol=1e-5)
+
+
+def test_tokens_of_a_tokenizer_that_cannot_be_named_stay_in_memory(checkpoints, monkeypatch):
+    plan = make_plan()
+    model = load_encoder(ModelConfig(name=str(checkpoints["e5"])), device="cpu")
+    named = build_collator(model, plan.table, TrainingConfig())(plan.batch(0), ALONE)
+    monkeypatch.setattr(build, "Tokenizer", type(None))
+    role = training_roles(model)[0]
+    assert build._identity(model, role) is None
+    unnamed = build_collator(model, plan.table, TrainingConfig())(plan.batch(0), ALONE)
+    assert in_order(unnamed) == in_order(named)
+
+
 def test_longer_texts_are_cut_where_the_encoder_cuts_them(checkpoints):
     plan = make_plan()
     config = ModelConfig(name=str(checkpoints["xlm-r"]), max_tokens=6)
@@ -142,8 +168,8 @@ def test_an_encoder_with_other_inputs_tokenizes_for_itself(checkpoints, monkeypa
     model = load_encoder(ModelConfig(name=str(checkpoints["e5"])), device="cpu")
     preprocess = model.preprocess
 
-    def with_positions(texts, prompt=None):
-        encoded = dict(preprocess(texts, prompt=prompt))
+    def with_positions(texts, **options):
+        encoded = dict(preprocess(texts, **options))
         return {**encoded, "position_ids": torch.ones_like(encoded["input_ids"])}
 
     monkeypatch.setattr(model, "preprocess", with_positions)
@@ -155,7 +181,7 @@ def test_an_encoder_with_other_inputs_tokenizes_for_itself(checkpoints, monkeypa
         assert len(parts.features) == count
         assert all("position_ids" in features for features in parts.features)
         for text, got in zip(all_texts(plan, batch, model), in_order(parts), strict=True):
-            assert got == tokens_of(preprocess([text[0]], prompt=text[1]))[0]
+            assert got == tokens_of(read(model, [text[0]], text[1]))[0]
 
 
 def test_training_uses_the_prompts_that_encoding_uses(checkpoints):
@@ -178,7 +204,7 @@ def test_different_encoders_never_share_stored_tokens(checkpoints):
             for prompt in ("", "Query: "):
                 config = ModelConfig(name=str(checkpoints[layout]), max_tokens=tokens)
                 model = load_encoder(config, device="cpu")
-                names.add(build._identity(model, prompt))
+                names.add(build._identity(model, Role("query", prompt)))
     # A static encoder reads texts of any length, whatever max_tokens says.
     assert len(names) == 3 * 4 + 2
     assert json.dumps(sorted(names))

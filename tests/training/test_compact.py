@@ -69,6 +69,14 @@ def test_texts_without_tokens_are_zeros_as_before(tokenizer):
             assert torch.equal(module(dict(features))["sentence_embedding"], dense)
 
 
+def test_bags_with_options_of_their_own_are_left_alone():
+    for options in ({"padding_idx": 0}, {"max_norm": 1.0}, {"include_last_offset": True}):
+        model = torch.nn.Sequential(torch.nn.EmbeddingBag(5, 3, mode="sum", **options))
+        bag = model[0]
+        with compact_gradients(model):
+            assert model[0] is bag
+
+
 def test_a_model_without_bags_is_left_alone():
     model = torch.nn.Linear(2, 2)
     with compact_gradients(model):

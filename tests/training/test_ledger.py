@@ -57,6 +57,9 @@ def test_a_loss_that_has_lost_its_way_names_the_batch_and_how_to_print_it(loss, 
 
 
 def test_a_gradient_that_is_no_number_names_the_batch():
-    Ledger().check_gradient(5, 1e9)
+    Ledger().check_gradient([5], 1e9)
     with pytest.raises(TrainingError, match="stopped at batch 5: the norm of its gradient is nan"):
-        Ledger().check_gradient(5, math.nan)
+        Ledger().check_gradient([5], math.nan)
+    message = "stopped at batch 7: the norm of its gradient or one of the 2 before it is nan"
+    with pytest.raises(TrainingError, match=message):
+        Ledger().check_gradient([5, 6, 7], math.nan)

@@ -15,6 +15,7 @@ from isoglot.records import Group
 from isoglot.training import objective as module
 from isoglot.training.inputs.build import build_collator
 from isoglot.training.inputs.collate import PlannedBatches
+from isoglot.training.losses import info_nce
 from isoglot.training.objective import Objective
 from tests.models.checkpoints import LANGS, sentences
 
@@ -92,7 +93,7 @@ def assert_same(one, other):
 
 @pytest.mark.parametrize("layout", ["xlm-r", "labse", "e5", "static"])
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
-@pytest.mark.parametrize("mini_batch_size", [1, 5, 100])
+@pytest.mark.parametrize("mini_batch_size", [2, 5, 100])
 def test_a_cached_gradient_is_the_uncached_one(checkpoints, table, layout, loss, mini_batch_size):
     model = encoder(checkpoints[layout], dropout=0.0)
     whole = plain(model, table, loss, length_buckets=1)
@@ -170,6 +171,15 @@ def test_the_model_card_states_the_loss(checkpoints):
     model = SentenceTransformer(str(checkpoints["static"]), device="cpu")
     loss = LossConfig(temperature=0.1, negatives="both")
     assert Objective(model, loss).get_config_dict() == loss.model_dump()
+
+
+def test_an_encoder_that_knows_nothing_stays_below_the_highest_loss():
+    # With equal vectors all candidates score the same: the loss is the logarithm of their number.
+    vectors = torch.ones(100, 4)
+    loss = info_nce(vectors, vectors, vectors.repeat(8, 1), temperature=1.0, kind="both")
+    objective = Objective(torch.nn.Identity(), LossConfig(temperature=1.0, negatives="both"))
+    assert np.log(900) == pytest.approx(loss.item(), rel=1e-5)
+    assert loss.item() < objective.highest_loss(900)
 
 
 def test_a_loss_that_only_a_lost_encoder_reaches():

@@ -1,6 +1,7 @@
 """Training runs end to end: what they write, select, refuse and go on with."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from sentence_transformers.sentence_transformer.modules import Router, StaticEmbedding
 from transformers import TrainerCallback
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
@@ -472,6 +473,117 @@ def test_matryoshka_dims_above_the_encoders_are_refused(checkpoints, groups, tmp
     with pytest.raises(ConfigError, match="matryoshka_dims: 32 is not below the encoder's 32"):
         run_training(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_an_encoder_in_half_precision_is_trained_and_saved_in_fp32(checkpoints, groups, tmp_path):
+    half = SentenceTransformer(str(checkpoints["e5"]), device="cpu").half()
+    half.save_pretrained(str(tmp_path / "half"))
+    path = run_training(train_config(tmp_path / "half", groups), tmp_path / "run")
+    (tensors,) = weights(path).values()
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
+
+
+def test_a_run_that_was_moved_after_its_last_checkpoint_keeps_its_best(
+    checkpoints, groups, tmp_path, stop_after, monkeypatch
+):
+    scored = iter([0.1, 0.9, 0.5])
+    monkeypatch.setattr(
+        "isoglot.pipeline.training.development_score",
+        lambda *arguments: lambda model: {"score": next(scored)},
+    )
+    config = train_config(checkpoints["static"], groups)
+    go_on = stop_after(6)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config, tmp_path / "here")
+    go_on()
+    best = weights(tmp_path / "here" / "checkpoints" / "checkpoint-4")
+    (tmp_path / "here").rename(tmp_path / "there")
+    path = run_training(config, tmp_path / "there")
+    kept = weights(path)
+    assert all(torch.equal(kept[file][key], best[file][key]) for file in kept for key in kept[file])
+
+
+def test_checkpoints_of_another_run_are_not_gone_on_from(checkpoints, groups, tmp_path, stop_after):
+    go_on = stop_after(5)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(train_config(checkpoints["static"], groups), tmp_path / "run")
+    go_on()
+    (tmp_path / "run" / "config.yaml").unlink()
+    other = train_config(checkpoints["static"], groups, training={"seed": 1})
+    lines = []
+    assert_same_bits(
+        run_training(other, tmp_path / "run", lines.append), run_training(other, tmp_path / "new")
+    )
+    assert not any("going on" in line for line in lines)
+
+
+def test_what_a_tracker_writes_beside_the_checkpoints_is_kept(
+    checkpoints, groups, tmp_path, monkeypatch
+):
+    class Tracker(TrainerCallback):
+        def on_train_begin(self, args, state, control, **kwargs):
+            folder = Path(args.output_dir, "runs", "today")
+            folder.mkdir(parents=True)
+            (folder / "events").write_text("curves")
+
+    monkeypatch.setitem(INTEGRATION_TO_CALLBACK, "mine", Tracker)
+    config = train_config(checkpoints["static"], groups, training={"report_to": ["mine"]})
+    run_training(config, tmp_path / "run")
+    kept = tmp_path / "run" / "tracking" / "runs" / "today" / "events"
+    assert kept.read_text() == "curves"
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_the_log_ends_with_the_last_step(checkpoints, groups, tmp_path):
+    config = train_config(checkpoints["static"], groups, training={"log_every": 4})
+    run_training(config, tmp_path / "run")
+    lines = [line for line in read_json(tmp_path / "run" / "log.json") if "loss" in line]
+    assert [line["step"] for line in lines] == [4, 6]
+    census = read_json(tmp_path / "run" / "census.json")["drawn"]["batches"]
+    assert {kind: lines[-1][f"batches_{kind}"] for kind in census} == census
+
+
+def test_an_adapter_does_not_go_on_upon_another_encoder(checkpoints, groups, tmp_path, stop_after):
+    base = tmp_path / "base"
+    SentenceTransformer(str(checkpoints["e5"]), device="cpu").save_pretrained(str(base))
+    config = train_config(base, groups, model={"lora": {"rank": 2}})
+    go_on = stop_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(config, tmp_path / "run")
+    go_on()
+    other = SentenceTransformer(str(base), device="cpu")
+    next(other.parameters()).data.add_(1.0)
+    other.save_pretrained(str(base))
+    with pytest.raises(ArtifactError, match=r"run: model/.* has changed since the run was started"):
+        run_training(config, tmp_path / "run")
+
+
+def test_a_launcher_does_not_change_the_precision(checkpoints, groups, tmp_path, monkeypatch):
+    config = train_config(checkpoints["e5"], groups, training={"precision": "fp32"})
+    alone = run_training(config, tmp_path / "alone")
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    assert_same_bits(alone, run_training(config, tmp_path / "launched"))
+
+
+def test_a_length_that_a_static_encoder_does_not_know_is_refused(checkpoints, groups, tmp_path):
+    config = train_config(checkpoints["static"], groups, model={"max_tokens": 8})
+    with pytest.raises(ConfigError, match="reads texts of any length; take max_tokens out"):
+        run_training(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_encoder_with_two_routes_is_refused(checkpoints, groups, tmp_path):
+    routes = [SentenceTransformer(str(checkpoints["static"]), device="cpu")[0] for _ in range(2)]
+    router = Router.for_query_document([routes[0]], [routes[1]])
+    SentenceTransformer(modules=[router], device="cpu").save_pretrained(str(tmp_path / "router"))
+    with pytest.raises(ModelError, match=r"\(a Router\), which cannot be trained here"):
+        run_training(train_config(tmp_path / "router", groups), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_matryoshka_dims_are_named_once(checkpoints, groups):
+    with pytest.raises(ValidationError, match=r"matryoshka_dims: \[8, 8\] names one twice"):
+        train_config(checkpoints["static"], groups, loss={"matryoshka_dims": [8, 8]})
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "inverse-sqrt", "constant"])

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from isoglot.progress import is_first_process
+
 if TYPE_CHECKING:
     from isoglot.config.schema import AuditedConfig
 
@@ -30,6 +32,8 @@ def looked_at(config: AuditedConfig, dry_run: bool, show_batch: int | None) -> b
     from isoglot.reporting.census import batch_text, census_text
 
     plan = plan_batches(config)
+    if not is_first_process():
+        return True
     if show_batch is not None:
         typer.echo(batch_text(plan.table, plan.batch(show_batch)))
     else:

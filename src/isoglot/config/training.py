@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from isoglot.config.loading import StrictModel
 from isoglot.config.types import Positive, Seed, Share
@@ -67,6 +68,12 @@ class LossConfig(StrictModel):
     """Also train the first so many dimensions to serve alone (arXiv 2205.13147); the loss is the
     mean over these lengths and the full one."""
 
+    @model_validator(mode="after")
+    def _distinct_dims(self) -> Self:
+        if len(set(self.matryoshka_dims)) < len(self.matryoshka_dims):
+            raise ValueError(f"matryoshka_dims: {list(self.matryoshka_dims)} names one twice")
+        return self
+
 
 class TrainingConfig(StrictModel):
     """The optimisation; AdamW throughout."""
@@ -86,12 +93,12 @@ class TrainingConfig(StrictModel):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """``auto``: bf16 where the processor or GPU computes in it, else fp32. Loss, weights and
     optimizer are fp32 in any case."""
-    mini_batch_size: Positive | None = None
+    mini_batch_size: Annotated[int, Field(ge=2)] | None = None
     """Texts encoded at a time, by gradient caching (arXiv 2101.06983): the gradient stays that of
     the whole batch, and memory no longer grows with ``batches.size``. Default: no caching."""
     length_buckets: Positive = 8
     """A batch is encoded in at most so many parts of texts of like length, each padded to its own
-    longest text; 1 pads all to the batch's longest."""
+    longest text; 1 pads all to the batch's longest. With ``mini_batch_size`` that decides."""
     seed: Seed = 0
     log_every: Positive = 50
     """Steps between two lines of the log."""

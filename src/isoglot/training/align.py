@@ -33,7 +33,7 @@ from isoglot.training.inputs.packing import FlatPacker
 from isoglot.training.loop.processes import from_first, is_first
 from isoglot.training.loop.sharding import is_sharded
 from isoglot.training.prepared import Prepared
-from isoglot.training.run_folder import claim_run
+from isoglot.training.run_folder import RunFolder, claim_run
 from isoglot.training.train import Report, fit, start
 
 __all__ = ["align"]
@@ -62,8 +62,7 @@ def align(config: AlignConfig, prepared: Prepared, folder: Path, report: Report)
     """
     run = claim_run(folder, config)
     table = prepared.plan.table
-    stored = folder / "tokenizer.json"
-    tokenizer = _subwords(stored, config, table)
+    tokenizer = _subwords(run, table)
     store = tokenize_table(tokenizer, table)
     frequencies = torch.from_numpy(store.frequencies(tokenizer.get_vocab_size()))
     model = build_static_encoder(tokenizer, frequencies, config.model.dim, config.training.seed)
@@ -78,17 +77,20 @@ def align(config: AlignConfig, prepared: Prepared, folder: Path, report: Report)
     collate = TokenCollator(store, store, packer, augmentation)
     trainer = start(model, collate, prepared, run, sharded=sharded)
     if is_first():
-        write_text(stored, tokenizer.to_str())
+        write_text(run.subwords, tokenizer.to_str())
     fit(trainer, run, partial(_save, config, table), report)
     return run.model
 
 
-def _subwords(stored: Path, config: AlignConfig, table: ParallelTable) -> Tokenizer:
+def _subwords(run: RunFolder, table: ParallelTable) -> Tokenizer:
     """Return the subwords of an interrupted run, or learn them; the same in all processes."""
     rules = ""
     if is_first():
-        known = stored.is_file()
-        tokenizer = Tokenizer.from_file(str(stored)) if known else _learn_subwords(config, table)
+        assert isinstance(run.config, AlignConfig), "the run of an alignment"
+        if run.continued and run.subwords.is_file():
+            tokenizer = Tokenizer.from_file(str(run.subwords))
+        else:
+            tokenizer = _learn_subwords(run.config, table)
         rules = tokenizer.to_str()
     return Tokenizer.from_str(from_first(rules))
 

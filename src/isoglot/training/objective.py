@@ -164,16 +164,16 @@ class Objective(nn.Module):
             return contextlib.nullcontext()
         return torch.autocast(like.device.type, self.dtype)
 
-    def highest_loss(self, rows: int) -> float:
+    def highest_loss(self, candidates: int) -> float:
         """Return a loss that only an encoder which has lost its way reaches.
 
         It is that of passages which lie half the cosine's whole range farther from their queries
-        than all others do; an encoder that knows nothing has the logarithm of ``rows``.
+        than all others do; an encoder that knows nothing has the logarithm of ``candidates``.
 
         Args:
-            rows: Rows of a batch.
+            candidates: Passages that a query is scored against.
         """
-        return math.log(rows) + 1 / self.config.temperature
+        return math.log(candidates) + 1 / self.config.temperature
 
     def get_config_dict(self) -> dict[str, Any]:
         """Return what the model card says of the loss."""
@@ -184,17 +184,25 @@ class _RandomState:
     """Random numbers as they were, so that a part is encoded again with the same dropout."""
 
     def __init__(self, device: torch.device) -> None:
-        self._devices = [device] if device.type == "cuda" else []
-        self._cpu = torch.get_rng_state()
-        self._gpu = [torch.cuda.get_rng_state(device) for device in self._devices]
+        self._device = device
+        self._of_cpu = torch.get_rng_state()
+        self._of_gpu = None
+        if device.type != "cpu":
+            self._of_gpu = torch.get_device_module(device).get_rng_state()
 
     @contextlib.contextmanager
     def again(self) -> Iterator[None]:
-        with torch.random.fork_rng(devices=self._devices):
-            torch.set_rng_state(self._cpu)
-            for device, state in zip(self._devices, self._gpu, strict=True):
-                torch.cuda.set_rng_state(state, device)
+        now = _RandomState(self._device)
+        self._set()
+        try:
             yield
+        finally:
+            now._set()
+
+    def _set(self) -> None:
+        torch.set_rng_state(self._of_cpu)
+        if self._of_gpu is not None:
+            torch.get_device_module(self._device).set_rng_state(self._of_gpu)
 
 
 def _encode(model: nn.Module, features: Features) -> Tensor:

@@ -50,6 +50,8 @@ class RunFolder:
     """SHA-256 of what the run reads, as ``hash_data`` gives it."""
     precision: str
     """What the run computes in, decided when it was first started."""
+    continued: bool
+    """Whether the folder holds a part of this run."""
     started: float
     """Reading of the monotonic clock, in seconds."""
 
@@ -59,6 +61,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def subwords(self) -> Path:
+        """Where an alignment keeps what it has learned first."""
+        return self.path / "tokenizer.json"
+
+    @property
     def model(self) -> Path:
         """Where the trained encoder is in the end."""
         return self.path / "model"
@@ -66,6 +73,9 @@ class RunFolder:
     def open(self, census: Mapping[str, Any], audit: Mapping[str, Any] | None) -> None:
         """Write what the run is of."""
         prepare_folder(self.path)
+        if not self.continued:  # what another run has left is not this one's
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
+            self.subwords.unlink(missing_ok=True)
         if audit is not None:
             write_json(self.path / "audit.json", dict(audit))
         # The config last: it is by the config that an unfinished run is known.
@@ -97,8 +107,15 @@ class RunFolder:
         record["seconds"] = round(time.monotonic() - self.started, 1)
         record["speed"] = dict(speed)
         write_json(self.path / "provenance.json", record)
+        self._keep_tracked()
         mark_complete(self.path)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+    def _keep_tracked(self) -> None:
+        """Move what trackers have written beside the checkpoints to where it stays."""
+        for path in self.checkpoints.glob("*"):
+            if not path.name.startswith("checkpoint-") and any(path.rglob("*")):
+                shutil.copytree(path, self.path / "tracking" / path.name, dirs_exist_ok=True)
 
 
 def claim_run(path: Path, config: TrainConfig | AlignConfig) -> RunFolder:
@@ -118,10 +135,10 @@ def claim_run(path: Path, config: TrainConfig | AlignConfig) -> RunFolder:
             raise ArtifactError(
                 f"{path}: {changed} has changed since the run was started; {advice}"
             )
-        precision = read_json(path / _START)["precision"]
+        precision, continued = read_json(path / _START)["precision"], True
     else:
-        precision = resolve_precision(config.training.precision)
-    return RunFolder(path, config, data, precision, time.monotonic())
+        precision, continued = resolve_precision(config.training.precision), False
+    return RunFolder(path, config, data, precision, continued, time.monotonic())
 
 
 def hash_data(config: TrainConfig | AlignConfig) -> dict[str, str]:
@@ -130,6 +147,10 @@ def hash_data(config: TrainConfig | AlignConfig) -> dict[str, str]:
     What is not on this machine is a data set of the hub; it is named with its revision.
     """
     hashes: dict[str, str] = {}
+    if isinstance(config, TrainConfig) and config.model.lora is not None:
+        # A checkpoint holds the adapter alone; it means nothing on other weights.
+        folder = Path(config.model.name)
+        hashes |= _hash_path("model", folder) or {"model": config.model.revision or "main"}
     for source in config.data:
         on_hub = {source.label: f"{source.path}@{source.revision or 'main'}"}
         hashes |= _hash_path(source.label, Path(source.path)) or on_hub
@@ -157,7 +178,8 @@ def _changed(record: Path, data: Mapping[str, str]) -> str | None:
     names = sorted(name for name in {*stored, *data} if stored.get(name) != data.get(name))
     if not names:
         return None
-    return names[0] if names[0].startswith((DEVELOPMENT, "audit.")) else f"data.{names[0]}"
+    whole = names[0].startswith((DEVELOPMENT, "audit.", "model"))
+    return names[0] if whole else f"data.{names[0]}"
 
 
 def _part(line: Mapping[str, float], *, measured: bool) -> dict[str, float]:

@@ -14,14 +14,15 @@ import torch
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 
 from isoglot.batches.census import available_rows, count_batches
-from isoglot.config.schema import LossConfig, TrainConfig
-from isoglot.errors import ArtifactError, ConfigError
+from isoglot.config.schema import TrainConfig
+from isoglot.errors import ArtifactError
 from isoglot.models.adapters import attach_adapter, has_adapter, merge_adapter, weight_counts
 from isoglot.models.loading import load_encoder
+from isoglot.training.checks import check_dims, check_encoder, check_trackers
 from isoglot.training.inputs.build import build_collator
 from isoglot.training.inputs.collate import Collate, PlannedBatches
 from isoglot.training.loop.arguments import training_arguments
-from isoglot.training.loop.checkpoints import last_intact
+from isoglot.training.loop.checkpoints import last_intact, remove_newer
 from isoglot.training.loop.compact import compact_gradients
 from isoglot.training.loop.precision import suited_attention
 from isoglot.training.loop.processes import current_process, from_first, is_first, wait_for_all
@@ -67,6 +68,8 @@ def train(config: TrainConfig, prepared: Prepared, folder: Path, report: Report)
     """
     run = claim_run(folder, config)
     model = load_encoder(config.model)
+    model.float()  # one that comes in half precision would lose small steps to rounding
+    check_encoder(model, config.model)
     model.similarity_fn_name = "cosine"  # what the loss optimises, whatever the encoder came with
     if config.model.lora is not None:
         attach_adapter(model, config.model.lora, config.training.seed)
@@ -111,13 +114,14 @@ def start(
         sharding=sharded_arguments(model) if sharded else {},
     )
     process = current_process(plan.config.size)
-    _check_dims(model, config.loss)
+    check_dims(model, config.loss)
     count = config.training.steps * config.training.gradient_accumulation
     census = {
         "available": available_rows(plan),
         "dropped_for_development": prepared.dropped,
         "drawn": count_batches(plan, range(count)),
     }
+    check_trackers(config.training.report_to)
     trainer = _build_trainer(
         ShardedTrainer if sharded else PlannedTrainer,
         arguments,
@@ -151,7 +155,7 @@ def fit(
         ArtifactError: If something cannot be written.
         TrainingError: If the loss explodes.
     """
-    last = from_first(last_intact(run.checkpoints, report) if is_first() else None)
+    last = from_first(_usable(run.checkpoints, report) if is_first() else None)
     if last is not None:
         check_resumable(last, sharded=isinstance(trainer, ShardedTrainer))
         report(f"going on from {last}")
@@ -168,12 +172,11 @@ def fit(
     wait_for_all()
 
 
-def _check_dims(model: SentenceTransformer, loss: LossConfig) -> None:
-    dim = model.get_embedding_dimension()
-    if too_many := [dims for dims in loss.matryoshka_dims if dims >= dim]:
-        raise ConfigError(
-            f"loss.matryoshka_dims: {too_many[0]} is not below the encoder's {dim} dimensions"
-        )
+def _usable(checkpoints: Path, report: Report) -> Path | None:
+    """Return the checkpoint to go on from; newer ones are damaged and not to be counted."""
+    last = last_intact(checkpoints, report)
+    remove_newer(checkpoints, last)
+    return last
 
 
 def _selection(trainer: PlannedTrainer) -> dict[str, Any]:
@@ -198,7 +201,6 @@ def _build_trainer(
 
     Raises:
         ArtifactError: If the folder cannot be made.
-        ConfigError: If a tracker is unknown or not installed.
     """
     try:
         return kind(args=arguments, **kwargs)
@@ -207,9 +209,3 @@ def _build_trainer(
         raise ArtifactError(
             f"{folder}: cannot be used as an output folder ({error.strerror or error})"
         ) from error
-    except (ImportError, RuntimeError, ValueError) as error:
-        if not arguments.report_to:
-            raise
-        reason = " ".join(str(error).split())
-        trackers = ", ".join(arguments.report_to)
-        raise ConfigError(f"training.report_to: cannot report to {trackers} ({reason})") from error

@@ -5,34 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
 
 from isoglot.config.schema import TrainingConfig
 from isoglot.data.parallel import ABSENT, ParallelTable
 from isoglot.data.prepared.views import Cells
 from isoglot.data.tokens import TokenStore, build_tokens
-from isoglot.training.inputs.augment import Augmentation
 from isoglot.training.inputs.collate import Collate, TextCollator, TokenCollator
-from isoglot.training.inputs.packing import find_packer, ragged_tokens
+from isoglot.training.inputs.packing import find_packer
+from isoglot.training.inputs.reading import Role, probe_tokens, ragged_tokens, read_alike
 
-__all__ = ["Prompts", "build_collator", "training_prompts"]
-
-
-class Prompts(NamedTuple):
-    """What is put before the texts."""
-
-    query: str
-    passage: str
+__all__ = ["build_collator", "training_roles"]
 
 
-def training_prompts(model: SentenceTransformer) -> Prompts:
-    """Return the prompts that ``encode_query`` and ``encode_document`` use, empty ones included."""
-    return Prompts(
-        _first_prompt(model, "query"), _first_prompt(model, "document", "passage", "corpus")
+def training_roles(model: SentenceTransformer) -> tuple[Role, Role]:
+    """Return how ``encode_query`` and ``encode_document`` read texts, empty prompts included."""
+    return (
+        Role("query", _first_prompt(model, "query")),
+        Role("document", _first_prompt(model, "document", "passage", "corpus")),
     )
 
 
@@ -40,7 +34,6 @@ def build_collator(
     model: SentenceTransformer,
     table: ParallelTable,
     training: TrainingConfig,
-    augmentation: Augmentation | None = None,
 ) -> Collate:
     """Build what feeds an encoder: its tokens are made once, if its inputs are no more than tokens.
 
@@ -48,21 +41,21 @@ def build_collator(
         model: The encoder.
         table: The texts.
         training: Says in how many parts a batch is encoded.
-        augmentation: Shortens texts anew at every visit; only where tokens are stored.
     """
-    prompts = training_prompts(model)
+    query, passage = training_roles(model)
     most_texts = training.mini_batch_size
-    packer = find_packer(model, prompts, most_parts=training.length_buckets, most_texts=most_texts)
+    packer = find_packer(
+        model, (query, passage), most_parts=training.length_buckets, most_texts=most_texts
+    )
     if packer is None:
-        return TextCollator(model, table, *prompts, most_texts)
-    if prompts.query == prompts.passage:
-        store = _store(model, table, prompts.query, None)
-        return TokenCollator(store, store, packer, augmentation)
+        return TextCollator(model, table, query, passage, most_texts)
+    if read_alike(model, query, passage):
+        store = _store(model, table, passage, None)
+        return TokenCollator(store, store, packer)
     return TokenCollator(
-        _store(model, table, prompts.query, _used(table, table.query)),
-        _store(model, table, prompts.passage, _used(table, table.passage, table.negative)),
+        _store(model, table, query, _used(table, table.query)),
+        _store(model, table, passage, _used(table, table.passage, table.negative)),
         packer,
-        augmentation,
     )
 
 
@@ -83,16 +76,28 @@ def _used(table: ParallelTable, *columns: Cells) -> npt.NDArray[np.int64]:
 def _store(
     model: SentenceTransformer,
     table: ParallelTable,
-    prompt: str,
+    role: Role,
     rows: npt.NDArray[np.int64] | None,
 ) -> TokenStore:
-    tokenize = partial(ragged_tokens, model, prompt=prompt)
-    return build_tokens(table.texts, tokenize, _identity(model, prompt), table.folder, rows)
+    tokenize = partial(ragged_tokens, model, role=role)
+    identity = _identity(model, role)
+    folder = table.folder if identity is not None else None  # else kept in memory
+    return build_tokens(table.texts, tokenize, identity or "", folder, rows)
 
 
-def _identity(model: SentenceTransformer, prompt: str) -> str:
-    """Return a name for what an encoder makes of a text: equal names, equal tokens."""
-    tokenizer = model.tokenizer
-    rules = getattr(tokenizer, "backend_tokenizer", tokenizer).to_str()
-    facts = [rules, str(model.max_seq_length), str(model[0].get_config_dict()), prompt]
+def _identity(model: SentenceTransformer, role: Role) -> str | None:
+    """Return a name for what an encoder makes of a text: equal names, equal tokens.
+
+    None for a tokenizer whose rules cannot be written down: one that is not of ``tokenizers``.
+    """
+    tokenizer = getattr(model.tokenizer, "backend_tokenizer", model.tokenizer)
+    if not isinstance(tokenizer, Tokenizer):
+        return None
+    facts = [
+        tokenizer.to_str(),
+        str(model.max_seq_length),
+        str(model[0].get_config_dict()),
+        role,
+        probe_tokens(model, role),  # what the rules do not say, such as a template
+    ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -7,8 +7,8 @@ than tokens, and lets them tokenize at every visit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypedDict
+from collections.abc import Callable
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from isoglot.training.inputs.augment import Augmentation
 from isoglot.training.inputs.lengths import count_parts
 from isoglot.training.inputs.packing import Features, Packer
 from isoglot.training.inputs.ragged import Ragged
+from isoglot.training.inputs.reading import Role, read
 from isoglot.training.inputs.slices import ALONE, Process, slice_of
 
 __all__ = ["Collate", "Inputs", "Parts", "PlannedBatches", "TextCollator", "TokenCollator"]
@@ -96,8 +97,8 @@ class TextCollator:
     Args:
         model: The encoder.
         table: The texts.
-        query_prompt: Put before every query.
-        passage_prompt: Put before every passage.
+        query: How queries are read.
+        passage: How passages are read.
         most_texts: Most texts of a part; default: queries are a part, and passages are.
     """
 
@@ -105,13 +106,13 @@ class TextCollator:
         self,
         model: SentenceTransformer,
         table: ParallelTable,
-        query_prompt: str,
-        passage_prompt: str,
+        query: Role,
+        passage: Role,
         most_texts: int | None = None,
     ) -> None:
-        self._preprocess: Callable[..., Mapping[str, Any]] = model.preprocess
+        self._model = model
         self._table = table
-        self._prompts = (query_prompt, passage_prompt)
+        self._roles = (query, passage)
         self._most_texts = most_texts
 
     def __call__(self, batch: Batch, process: Process) -> Parts:
@@ -121,12 +122,12 @@ class TextCollator:
         each = 1 + batch.negative_texts.shape[1]
         passages = np.concatenate([batch.passage_texts, batch.negative_texts.ravel()])
         features: list[Features] = []
-        for prompt, texts, largest in zip(
-            self._prompts, (batch.query_texts, passages), (most, each * most), strict=True
+        for role, texts, largest in zip(
+            self._roles, (batch.query_texts, passages), (most, each * most), strict=True
         ):
             for rows in np.array_split(texts, count_parts(largest, self._most_texts)):
                 part = self._table.texts.take(rows).to_pylist()
-                features.append(dict(self._preprocess(part, prompt=prompt)))
+                features.append(dict(read(self._model, part, role)))
         return Parts(features, np.arange(len(batch) + len(passages)))
 
 

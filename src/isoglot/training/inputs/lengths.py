@@ -15,7 +15,9 @@ IntArray = npt.NDArray[np.int64]
 _CALL = 128
 """What one more call of the encoder costs, in tokens: small matrices, and launching the layers."""
 _STEP = 4
-"""Lengths are looked at in steps of so many tokens; it keeps the search small."""
+"""Lengths are looked at in steps of so many tokens, or of what makes so many steps ..."""
+_STEPS = 128
+"""... at most; it keeps the search small."""
 
 
 def count_parts(texts: int, most_texts: int | None) -> int:
@@ -37,7 +39,8 @@ def split_by_length(lengths: IntArray, most_parts: int) -> list[IntArray]:
         For each part the positions of its texts, the shortest part first.
     """
     order = np.argsort(lengths, kind="stable")
-    rounded = -(-lengths[order] // _STEP) * _STEP
+    step = max(_STEP, int(lengths.max()) // _STEPS)
+    rounded = -(-lengths[order] // step) * step
     widths, counts = np.unique(rounded, return_counts=True)
     ends = np.cumsum(counts)
     return [order[start:end] for start, end in _best_cuts(widths, ends, most_parts)]

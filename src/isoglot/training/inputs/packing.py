@@ -18,16 +18,13 @@ from sentence_transformers import SentenceTransformer
 
 from isoglot.training.inputs.lengths import count_parts, split_by_length
 from isoglot.training.inputs.ragged import Ragged
+from isoglot.training.inputs.reading import Role, is_flat, probe
 
-__all__ = ["Features", "FlatPacker", "Packer", "PaddedPacker", "find_packer", "ragged_tokens"]
+__all__ = ["Features", "FlatPacker", "Packer", "PaddedPacker", "find_packer"]
 
 Features = dict[str, Any]
 """Inputs of the encoder, by its own names."""
 IntArray = npt.NDArray[np.int64]
-
-_BLOCK = 1024
-"""Texts that are padded to the longest of them at a time, when tokens are made."""
-_PROBES = ("a", "isoglot: one question, many languages.", "какой язык?")
 
 
 class Packer(Protocol):
@@ -110,7 +107,7 @@ class PaddedPacker:
 
 def find_packer(
     model: SentenceTransformer,
-    prompts: Sequence[str],
+    roles: Sequence[Role],
     *,
     most_parts: int,
     most_texts: int | None,
@@ -119,19 +116,19 @@ def find_packer(
 
     Args:
         model: The encoder.
-        prompts: The prompts it will be used with.
+        roles: What it will be used for.
         most_parts: Most parts of a batch.
         most_texts: Most texts of a part; default: any number.
 
     Returns:
         A packer, or None if the encoder's inputs are more than the tokens of each text.
     """
-    probes = [model.preprocess(list(_PROBES), prompt=prompt) for prompt in prompts]
-    if all(_is_flat(probe) for probe in probes):
+    probes = [probe(model, role) for role in roles]
+    if all(is_flat(encoded) for encoded in probes):
         return FlatPacker(most_texts)
-    if not all(_is_padded(probe) for probe in probes):
+    if not all(_is_padded(encoded) for encoded in probes):
         return None
-    constants = [_constants(model, probe) for probe in probes]
+    constants = [_constants(model, encoded) for encoded in probes]
     if any(constant != constants[0] for constant in constants):
         return None
     mask = probes[0]["attention_mask"]
@@ -146,31 +143,12 @@ def find_packer(
     )
 
 
-def ragged_tokens(model: SentenceTransformer, texts: list[str], prompt: str) -> list[list[int]]:
-    """Return what an encoder makes of texts, without padding: the tokens of each."""
-    tokens: list[list[int]] = []
-    for start in range(0, len(texts), _BLOCK):
-        encoded = model.preprocess(texts[start : start + _BLOCK], prompt=prompt)
-        ids = encoded["input_ids"].numpy()
-        if _is_flat(encoded):
-            rows = np.split(ids, encoded["offsets"].numpy()[1:])
-        else:
-            mask = encoded["attention_mask"].numpy().astype(bool)
-            rows = np.split(ids[mask], np.cumsum(mask.sum(axis=1))[:-1])
-        tokens.extend(row.tolist() for row in rows)
-    return tokens
-
-
 def _constants(model: SentenceTransformer, encoded: Mapping[str, Any]) -> Features:
     """Return the inputs that are no tensors, less the length of the prompt where nothing asks."""
     constants = {key: value for key, value in encoded.items() if not torch.is_tensor(value)}
     if all(getattr(module, "include_prompt", True) for module in model):
         constants.pop("prompt_length", None)
     return constants
-
-
-def _is_flat(encoded: Mapping[str, Any]) -> bool:
-    return set(encoded) == {"input_ids", "offsets"}
 
 
 def _is_padded(encoded: Mapping[str, Any]) -> bool:

@@ -39,8 +39,8 @@ def training_arguments(
         sharding: What ``sharded_arguments`` gives, or nothing.
     """
     scored = development.groups > 0 or development.path is not None
-    every = development.every or max(1, training.steps // 10)
-    return SentenceTransformerTrainingArguments(
+    every = development.every or -(-training.steps // 10)
+    arguments = SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         max_steps=training.steps,
         gradient_accumulation_steps=training.gradient_accumulation,
@@ -72,3 +72,6 @@ def training_arguments(
         disable_tqdm=True,  # for ours
         **sharding,
     )
+    # A launcher's environment must not change what the run computes in.
+    arguments.mixed_precision = "no" if precision == "fp32" else precision
+    return arguments

@@ -15,7 +15,7 @@ from typing import Any
 from isoglot.artifacts import file_sha256, read_json, write_json
 from isoglot.errors import ArtifactError
 
-__all__ = ["checkpoint_of", "find_damage", "last_intact", "remove_old", "seal"]
+__all__ = ["checkpoint_of", "find_damage", "last_intact", "remove_newer", "remove_old", "seal"]
 
 _CHECKSUMS = "checksums.json"
 _PREFIX = "checkpoint-"
@@ -72,6 +72,16 @@ def last_intact(folder: Path, report: Callable[[str], object]) -> Path | None:
             return checkpoint
         report(f"{checkpoint}: not used, because {damage}")
     return None
+
+
+def remove_newer(folder: Path, last: Path | None) -> None:
+    """Remove what is newer than the checkpoint a run goes on from, or all if it starts anew.
+
+    What was passed over must not count among the newest, or an intact one would go for it.
+    """
+    for checkpoint in _checkpoints(folder):
+        if last is None or (_step(checkpoint) or 0) > (_step(last) or 0):
+            shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def remove_old(folder: Path, best: int | None) -> None:

@@ -29,7 +29,7 @@ def compact_gradients(model: nn.Module) -> Iterator[None]:
         (owner, name, bag)
         for owner in model.modules()
         for name, bag in owner.named_children()
-        if isinstance(bag, nn.EmbeddingBag) and bag.weight.requires_grad
+        if isinstance(bag, nn.EmbeddingBag) and _is_plain(bag)
     ]
     for owner, name, bag in owners:
         setattr(owner, name, _CompactBag(bag))
@@ -39,6 +39,12 @@ def compact_gradients(model: nn.Module) -> Iterator[None]:
         for owner, name, bag in owners:
             setattr(owner, name, bag)
             bag.weight.grad = None
+
+
+def _is_plain(bag: nn.EmbeddingBag) -> bool:
+    """Say whether a bag has none of the options that few encoders use."""
+    options = (bag.max_norm, bag.padding_idx, bag.scale_grad_by_freq, bag.include_last_offset)
+    return bag.weight.requires_grad and not bag.sparse and not any(options) and options[1] is None
 
 
 class _CompactBag(nn.Module):

@@ -7,6 +7,7 @@ every checkpoint, so the log of a resumed run is that of an uninterrupted one.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from isoglot.errors import TrainingError
@@ -45,14 +46,15 @@ class Ledger:
         self.batches[kind] = self.batches.get(kind, 0) + 1
         self._losses.setdefault(kind, []).append(loss)
 
-    def check_gradient(self, index: int, norm: float) -> None:
-        """Raise if a gradient is no number.
+    def check_gradient(self, indices: Sequence[int], norm: float) -> None:
+        """Raise if the gradient of some batches is no number.
 
         Raises:
             TrainingError: If it is not.
         """
         if not math.isfinite(norm):
-            raise TrainingError(stopped(index, f"the norm of its gradient is {norm}"))
+            among = "" if len(indices) == 1 else f" or one of the {len(indices) - 1} before it"
+            raise TrainingError(stopped(indices[-1], f"the norm of its gradient{among} is {norm}"))
 
     def line(self) -> dict[str, float]:
         """Return the mean losses since the last line, and begin a new one."""

@@ -67,8 +67,9 @@ def from_first(value: T) -> T:
 
 def mean_over_processes(value: torch.Tensor) -> float:
     """Return the mean of a scalar of each process, the same in all of them."""
+    count = int(_state().num_processes)
+    if count == 1:
+        return float(value)
     total = value.detach().double()
-    if _state().num_processes > 1:
-        dist.all_reduce(total)
-        total /= _state().num_processes
-    return float(total)
+    dist.all_reduce(total)
+    return float(total) / count

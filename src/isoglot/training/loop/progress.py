@@ -11,7 +11,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from isoglot.progress import progress_bar
 
-__all__ = ["ProgressBar"]
+__all__ = ["LastLine", "ProgressBar"]
 
 
 class ProgressBar(TrainerCallback):
@@ -62,6 +62,17 @@ class ProgressBar(TrainerCallback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class LastLine(TrainerCallback):
+    """Ends the log with what came after the last full interval."""
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Ask for a line at the last step."""
+        if state.global_step >= state.max_steps:
+            control.should_log = True
 
 
 _SHOWN = {

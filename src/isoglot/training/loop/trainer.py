@@ -9,6 +9,8 @@ Schedules, precision, optimizer, wrapping for several processes and trackers are
 from __future__ import annotations
 
 import functools
+import math
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,7 +32,7 @@ from isoglot.training.loop.checkpoints import checkpoint_of, remove_old, seal
 from isoglot.training.loop.ledger import Ledger, stopped
 from isoglot.training.loop.meter import Meter
 from isoglot.training.loop.processes import is_first, mean_over_processes, wait_for_all
-from isoglot.training.loop.progress import ProgressBar
+from isoglot.training.loop.progress import LastLine, ProgressBar
 from isoglot.training.loop.writing import complete_or_gone
 from isoglot.training.objective import Objective
 
@@ -70,12 +72,14 @@ class PlannedTrainer(SentenceTransformerTrainer):
         self._batches = batches
         self._objective = objective
         self._cached = cached
-        self._index = 0
-        self.ledger = Ledger(objective.highest_loss(batches.plan.config.size))
+        self._pending: tuple[Inputs, Tensor] | None = None
+        self._step_indices: list[int] = []
+        self.ledger = Ledger(objective.highest_loss(_candidates(batches)))
         self.meter = Meter()
         self.remove_callback(PrinterCallback)
         self._bar = ProgressBar()
         self.add_callback(self._bar)
+        self.add_callback(LastLine)
 
     @property
     def alone(self) -> bool:
@@ -114,8 +118,7 @@ class PlannedTrainer(SentenceTransformerTrainer):
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=self.args.device.type == "cuda",
-            # Of its own: seeding workers must not move the random numbers of dropout.
-            generator=torch.Generator(),
+            worker_init_fn=_tokenize_alone,
         )
 
     def compute_loss(
@@ -132,12 +135,21 @@ class PlannedTrainer(SentenceTransformerTrainer):
             loss = self._objective.backward(model, inputs, self._propagate, apart)
         else:
             loss = self._objective(model, inputs)
-        self._index = inputs["index"]
-        value = mean_over_processes(loss)
-        self.ledger.add(inputs["kind"], self._index, value)
-        self.meter.add(inputs["total"])
+        self._pending = (inputs, loss.detach())
         # The trainer runs backward from what it gets; from a leaf that goes nowhere.
         return loss.detach().requires_grad_() if self._cached else loss
+
+    def training_step(
+        self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None
+    ) -> Tensor:
+        """Run a batch forward and backward, and only then wait for the value of its loss."""
+        share: Tensor = super().training_step(model, inputs, num_items_in_batch)
+        assert self._pending is not None, "compute_loss has run"
+        batch, loss = self._pending
+        self._step_indices = [*self._step_indices, batch["index"]]
+        self.ledger.add(batch["kind"], batch["index"], mean_over_processes(loss))
+        self.meter.add(batch["total"])
+        return share
 
     def _seed_dropout(self, index: int) -> None:
         """Make dropout, like the batch, a function of seed and index, and differ by process."""
@@ -152,7 +164,8 @@ class PlannedTrainer(SentenceTransformerTrainer):
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm)
         if self.accelerator.scaler is None:  # fp16 leaves such steps out and scales down
-            self.ledger.check_gradient(self._index, float(norm))
+            self.ledger.check_gradient(self._step_indices, float(norm))
+        self._step_indices = []
         return norm
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
@@ -160,13 +173,16 @@ class PlannedTrainer(SentenceTransformerTrainer):
         try:
             scores: dict[str, float] = super().evaluate(*args, **kwargs)
         except DataError as error:
-            raise TrainingError(stopped(self._index, f"then {error}")) from error
+            index = self.state.global_step * self.args.gradient_accumulation_steps - 1
+            raise TrainingError(stopped(index, f"then {error}")) from error
         return scores
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log; the loss is that of the batches since the last line, by kind."""
         if "loss" in logs:
             logs = {**logs, **self.ledger.line(), **self.meter.line()}
+            if not math.isfinite(logs.get("grad_norm", 0.0)):  # of a step that fp16 leaves out
+                del logs["grad_norm"]
         super().log(logs, start_time)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
@@ -201,10 +217,21 @@ class PlannedTrainer(SentenceTransformerTrainer):
         else:
             super()._load_from_checkpoint(checkpoint_path)
 
+    def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
+        trained: tuple[int, int] = super()._init_training_state(*args, **kwargs)
+        if best := self.state.best_global_step:  # recorded as a path, but the run may have moved
+            self.state.best_model_checkpoint = str(checkpoint_of(Path(self.args.output_dir), best))
+        return trained
+
     def _load_best_model(self) -> None:
         # The stock trainer only logs a failure and goes on with the last weights.
-        best = checkpoint_of(Path(self.args.output_dir), self.state.best_global_step)
-        self._load_from_checkpoint(str(best))  # the recorded path is where the folder was
+        self._load_from_checkpoint(self.state.best_model_checkpoint)
+
+
+def _candidates(batches: PlannedBatches) -> int:
+    """Return the most passages that a query is scored against."""
+    config = batches.plan.config
+    return config.size * (1 + config.negatives_per_query)
 
 
 class _DevelopmentEvaluator(BaseEvaluator):
@@ -223,6 +250,11 @@ class _DevelopmentEvaluator(BaseEvaluator):
     ) -> dict[str, float]:
         """Return the scores; nothing is written."""
         return dict(self._score(model))
+
+
+def _tokenize_alone(worker: int) -> None:
+    """Keep a forked worker from waiting for the tokenizer's threads, which it does not have."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
 def _only(items: list[Inputs]) -> Inputs:
