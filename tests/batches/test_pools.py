@@ -8,6 +8,7 @@ import pytest
 from isoglot.batches.pools import Pools
 from isoglot.data.parallel import ABSENT, ParallelTable, build_table
 from isoglot.data.prepared import views
+from isoglot.records import Group
 from tests.batches.tables import LANGS, group, ragged_table
 
 
@@ -83,3 +84,11 @@ def test_the_largest_number_below_one_draws_the_last_member_not_the_next_pool():
                     np.array([query]), np.array([passage]), np.array([np.nextafter(1.0, 0.0)])
                 )
                 assert drawn[0] in members(table, 0, query, passage)
+
+
+def test_a_data_set_of_which_nothing_is_trained_on_has_empty_pools():
+    rows = [Group("s", {"sw": "q"}, {"th": "p"})]
+    table = build_table({"a": [group(f"g{i}", ("en", "de")) for i in range(3)], "b": rows})
+    pools = Pools(table.restrict(["en", "de"]), 1)
+    assert pools.sizes.sum() == 0
+    assert len(pools.monolingual_groups(0)) == len(pools.cross_lingual_groups()) == 0

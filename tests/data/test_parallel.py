@@ -158,3 +158,14 @@ def test_an_empty_data_set_and_an_empty_group_are_refused():
         build_table({"d": []})
     with pytest.raises(DataError, match="group 'a' lacks a query or passage"):
         build_table({"d": [Group("a", {}, {"en": "x"})]})
+
+
+def test_groups_whose_passages_one_negative_translates_mean_the_same():
+    rows = [
+        Group("x", {"en": "qx"}, {"en": "P"}),
+        Group("y", {"sw": "qy"}, {"sw": "Q"}),
+        Group("z", {"en": "qz"}, {"en": "R"}, [{"en": "p", "sw": "Q"}]),
+    ]
+    table = build_table({"d": rows})
+    assert table.meaning[0] == table.meaning[1] == table.negative_meaning[0]
+    assert table.meaning[2] != table.meaning[0]

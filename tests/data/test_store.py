@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
@@ -16,6 +18,7 @@ from isoglot.config.sources import SourceConfig
 from isoglot.data.groups import write_groups
 from isoglot.data.parallel import build_table
 from isoglot.data.prepared import reading, sources, store
+from isoglot.data.prepared.sources import identify
 from isoglot.data.prepared.store import prepare_table
 from isoglot.errors import ArtifactError, ConfigError, DataError
 from isoglot.records import Group
@@ -102,10 +105,19 @@ def test_a_prepared_table_equals_the_slow_one(tmp_path, small_pieces, seed):
     assert_equals_the_slow_one(table, given)
     assert_equals_the_slow_one(build_table(given), given)
     in_memory = build_table(given)
-    for one, other in zip(table.hold_out(8), in_memory.hold_out(8), strict=True):
-        assert one.group_ids == other.group_ids
     assert table.folder is not None
     assert in_memory.folder is None
+
+
+def test_a_prepared_table_holds_out_the_groups_that_one_in_memory_does(tmp_path, small_pieces):
+    groups = random_groups(np.random.default_rng(0), 50)
+    # Without the listed negatives, which would join nearly all of them.
+    groups = [group._replace(negatives=()) for group in groups]
+    given = {"a": groups[:25], "b": groups[25:]}
+    found = [write(tmp_path / f"{name}.jsonl", groups) for name, groups in given.items()]
+    table, in_memory = prepare_table(found, jobs=1), build_table(given)
+    for one, other in zip(table.hold_out(8), in_memory.hold_out(8), strict=True):
+        assert one.group_ids == other.group_ids
 
 
 def test_a_preparation_that_was_interrupted_goes_on_and_gives_the_same_bytes(
@@ -203,6 +215,42 @@ def test_blocks_of_a_file_that_was_changed_and_put_back_are_not_used(
         patch.setattr(store, "_make_block", change_and_stop)
         prepare_table([source], jobs=1)
     assert prepare_table([source], jobs=1).text(0) == "sentence 0"
+
+
+def test_a_script_without_a_guard_is_told_what_to_do(tmp_path, cache):
+    rows = [Group(str(i), {"en": f"q{i}"}, {"en": f"p{i}"}) for i in range(200)]
+    write(tmp_path / "a.jsonl", rows)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from isoglot.config.sources import SourceConfig\n"
+        "from isoglot.data.prepared import reading, store\n"
+        "import isoglot.data.prepared.sources\n"
+        "reading._PIECE_BYTES = 2_000\n"
+        f"source = SourceConfig(path={str(tmp_path / 'a.jsonl')!r})\n"
+        "print(len(store.prepare_table([source], jobs=2)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode != 0
+    assert "under `if __name__ == '__main__':`" in done.stderr
+
+
+def test_files_of_a_folder_that_change_names_are_other_data(tmp_path, cache):
+    for name, text in (("train", "A"), ("test", "T")):
+        folder = tmp_path / "saved"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.csv").write_text(
+            f"query,passage,lang\nq {text},p {text},en\n", encoding="utf-8"
+        )
+    source = SourceConfig(
+        path=str(tmp_path / "saved"), format="hub", query_lang="lang", passage_lang="lang"
+    )
+    first = identify(source).record
+    (tmp_path / "saved" / "train.csv").rename(tmp_path / "saved" / "other.csv")
+    (tmp_path / "saved" / "test.csv").rename(tmp_path / "saved" / "train.csv")
+    (tmp_path / "saved" / "other.csv").rename(tmp_path / "saved" / "test.csv")
+    assert identify(source).record != first
 
 
 def test_a_worker_that_is_gone_is_an_error_with_advice():

@@ -31,7 +31,7 @@ def build_slowly(sources):
             for side in (group.query, group.passage, *group.negatives):
                 langs.update(side)
                 texts.update(dict.fromkeys(side.values()))
-    meanings = _meanings(groups)
+    meanings = _joined_by_negatives(_meanings(groups), groups)
     negatives = [
         _negative_meaning(negative, groups, meanings)
         for *_, listed in groups
@@ -56,13 +56,25 @@ def _meanings(groups):
     return sorted(found, key=min)
 
 
+def _joined_by_negatives(meanings, groups):
+    """The texts of a negative are translations: groups whose passages they are mean the same."""
+    for *_, listed in groups:
+        for negative in listed:
+            wanted = {folded(text) for text in negative.values()}
+            owners = {n for n, group in enumerate(groups) if _sides(group)[1] & wanted}
+            touched = [meaning for meaning in meanings if meaning & owners]
+            if touched:
+                meanings = [meaning for meaning in meanings if meaning not in touched]
+                meanings.append(set().union(*touched))
+    return sorted(meanings, key=min)
+
+
 def _shares(one, other):
     return any(mine & theirs for mine, theirs in zip(_sides(one), _sides(other), strict=True))
 
 
 def _negative_meaning(negative, groups, meanings):
-    """Of several languages whose text is some group's passage, the last one decides."""
-    for text in reversed(list(negative.values())):
+    for text in negative.values():
         for number, group in enumerate(groups):
             if folded(text) in _sides(group)[1]:
                 return next(meaning for meaning in meanings if number in meaning)

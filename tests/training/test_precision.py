@@ -24,16 +24,17 @@ def test_fp16_needs_a_gpu(monkeypatch):
     assert resolve_precision("fp16") == "fp16"
 
 
-@pytest.mark.parametrize(("precision", "during"), [("bf16", "eager"), ("fp32", "sdpa")])
-def test_attention_is_as_before_when_training_is_over(checkpoints, precision, during):
+@pytest.mark.parametrize(("slow", "during"), [(True, "eager"), (False, "sdpa")])
+def test_attention_is_as_before_when_training_is_over(checkpoints, slow, during):
     model = SentenceTransformer(str(checkpoints["xlm-r"]), device="cpu")
     transformer = model[0].model
-    with pytest.raises(RuntimeError), suited_attention(model, precision):
+    with pytest.raises(RuntimeError), suited_attention(model, in_bf16_on_cpu=slow):
         assert transformer.config._attn_implementation == during
         raise RuntimeError
     assert transformer.config._attn_implementation == "sdpa"
 
 
 def test_an_encoder_without_attention_needs_none(checkpoints):
-    with suited_attention(SentenceTransformer(str(checkpoints["static"]), device="cpu"), "bf16"):
+    model = SentenceTransformer(str(checkpoints["static"]), device="cpu")
+    with suited_attention(model, in_bf16_on_cpu=True):
         pass

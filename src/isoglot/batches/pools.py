@@ -100,6 +100,8 @@ def _language_patterns(
         The different patterns, (patterns, 2 * languages): queries, then passages; and the position
         of each group's among them.
     """
+    if first == end:  # no group of the data set is trained on
+        return np.zeros((0, 2 * len(table.langs)), dtype=bool), np.zeros(0, dtype=np.uint16)
     found, places = [], []
     sides = zip(table.query.blocks(first, end), table.passage.blocks(first, end), strict=True)
     for (_, query), (_, passage) in sides:

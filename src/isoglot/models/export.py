@@ -207,8 +207,8 @@ def _prompts(model: SentenceTransformer) -> dict[str, str]:
     other = model.prompts.get(model.default_prompt_name) or ""
     passage = next((key for key in ("document", "passage", "corpus") if key in model.prompts), None)
     return {
-        "query": model.prompts.get("query", other),
-        "passage": other if passage is None else model.prompts[passage],
+        "query": model.prompts.get("query", other) or "",
+        "passage": other if passage is None else model.prompts[passage] or "",
         "other": other,
     }
 

@@ -5,7 +5,6 @@ What is written when is in ``run_folder.py``. What is scored on the development 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,6 @@ from isoglot.training.inputs.build import build_collator
 from isoglot.training.inputs.collate import Collate, PlannedBatches
 from isoglot.training.loop.arguments import training_arguments
 from isoglot.training.loop.checkpoints import last_intact, remove_newer
-from isoglot.training.loop.compact import compact_gradients
-from isoglot.training.loop.precision import suited_attention
 from isoglot.training.loop.processes import current_process, from_first, is_first, wait_for_all
 from isoglot.training.loop.sharding import (
     ShardedTrainer,
@@ -159,10 +156,7 @@ def fit(
     if last is not None:
         check_resumable(last, sharded=isinstance(trainer, ShardedTrainer))
         report(f"going on from {last}")
-    model = trainer.model
-    keeping = compact_gradients(model) if trainer.alone else contextlib.nullcontext()
-    with suited_attention(model, run.precision), keeping:
-        trainer.resume(last)
+    trainer.resume(last)
     wait_for_all()  # until the others have read the best checkpoint
     model = trainer.whole_model()  # all processes have a part in it
     if is_first():

@@ -6,6 +6,7 @@ Languages, texts and groups have numbers of the block's own; ``merging`` joins b
 from __future__ import annotations
 
 import json
+import zipfile
 from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -127,7 +128,7 @@ class StoredBlock(Mapping[str, npt.NDArray[Any]]):
         try:
             with np.load(self._path, allow_pickle=False) as arrays:
                 return np.asarray(arrays[name])
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
             raise ArtifactError(f"{self._path}: cannot be read ({error}); delete it") from error
 
     def __iter__(self) -> Iterator[str]:

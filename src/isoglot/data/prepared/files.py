@@ -48,6 +48,8 @@ def sole_writer(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f"{folder.name}.lock")):
+            for left in folder.glob(".*"):  # begun by a process that was killed
+                left.unlink(missing_ok=True)
             yield
     except OSError as error:
         raise ArtifactError(

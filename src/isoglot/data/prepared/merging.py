@@ -113,6 +113,9 @@ class Merged:
     def meanings(self) -> tuple[Rows, IntArray]:
         """Join the groups that share a question or a passage, directly or through others.
 
+        A listed negative in several languages says that its texts are translations: groups whose
+        passages they are share a passage through it.
+
         Returns:
             The meaning of each group, and that of each listed negative: of the groups that have it
             as their passage in some language, else one of its own.
@@ -120,16 +123,18 @@ class Merged:
         same = number_equal(self.folded).astype(np.int32)
         groups = int(self._groups[-1])
         queries, passages = self._edges("query", same), self._edges("passage", same)
-        one, other = map(np.concatenate, zip(_links(*queries), _links(*passages), strict=True))
-        graph = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(groups, groups))
-        count, meaning = connected_components(graph, directed=False)
-
         negatives, texts = self._edges("negative", same)
         owner = np.full(self.texts, ABSENT, dtype=np.int32)
         owner[passages[1]] = passages[0]
+        owned = owner[texts] != ABSENT
+        through = _links(owner[texts[owned]], negatives[owned])
+        links = (_links(*queries), _links(*passages), through)
+        one, other = map(np.concatenate, zip(*links, strict=True))
+        graph = coo_array((np.ones(len(one), dtype=bool), (one, other)), shape=(groups, groups))
+        count, meaning = connected_components(graph, directed=False)
+
         negative_meaning = np.zeros(self._negatives[-1], dtype=np.int64)
         negative_meaning[negatives] = count + texts.astype(np.int64)
-        owned = owner[texts] != ABSENT
         negative_meaning[negatives[owned]] = meaning[owner[texts[owned]]]
         return meaning.astype(np.int32), negative_meaning
 

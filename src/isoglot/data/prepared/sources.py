@@ -35,7 +35,7 @@ class Identity:
     record: Mapping[str, Any]
     """Options and hashes: equal records, equal groups."""
     stamps: Mapping[Path, tuple[int, ...]]
-    """Size, time of change in ns and inode of each of its files."""
+    """Size, times of change in ns and inode of each of its files."""
 
 
 def identify(source: SourceConfig) -> Identity:
@@ -47,8 +47,9 @@ def identify(source: SourceConfig) -> Identity:
     """
     path = Path(source.path)
     options = source.model_dump(mode="json", exclude={"path"})
-    # Rows without an id are named by the file.
-    record = {**options, "label": source.label, "file": path.name}
+    record = {**options, "label": source.label}
+    if source.format == "bitext":  # whose rows without an id are named by the file
+        record["file"] = path.name
     files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
     if not files and source.format == "hub":
         # The fingerprint covers the revision that was fetched and the files of it.
@@ -57,7 +58,10 @@ def identify(source: SourceConfig) -> Identity:
     if not files:
         raise DataError(f"{path}: no such file")
     stamps = {file: _stamp(file) for file in files}
-    return Identity({**record, "sha256": [remembered_sha256(file) for file in files]}, stamps)
+    # In a folder the names say which rows a file holds, such as those of a split.
+    names = [file.relative_to(path).as_posix() if path.is_dir() else "" for file in files]
+    hashes = [remembered_sha256(file) for file in files]
+    return Identity({**record, "sha256": dict(zip(names, hashes, strict=True))}, stamps)
 
 
 def refuse_changed(found: Mapping[str, Identity]) -> None:
@@ -76,7 +80,6 @@ def remembered_sha256(path: Path) -> str:
     """Return the SHA-256 of a file; of a large one that has not changed, from memory.
 
     Raises:
-        ArtifactError: If the cache folder cannot be written.
         DataError: If the file cannot be read.
     """
     stamp = _stamp(path)
@@ -86,11 +89,12 @@ def remembered_sha256(path: Path) -> str:
     record = cache_folder() / "hashes" / f"{name}.json"
     with contextlib.suppress(ArtifactError):
         known = read_json(record)
-        if known["stamp"] == list(stamp):
+        if isinstance(known, dict) and known.get("stamp") == list(stamp):
             return str(known["sha256"])
     sha256 = _hash(path)
     if stamp == _stamp(path) and stamp[1] < time.time_ns() - _FRESH_NS:
-        write_json(record, {"path": str(path.resolve()), "stamp": stamp, "sha256": sha256})
+        with contextlib.suppress(ArtifactError):  # it is hashed again the next time
+            write_json(record, {"path": str(path.resolve()), "stamp": stamp, "sha256": sha256})
     return sha256
 
 
@@ -101,6 +105,6 @@ def _hash(path: Path) -> str:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
+def _stamp(path: Path) -> tuple[int, ...]:
     status = path.stat()
-    return status.st_size, status.st_mtime_ns, status.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns

@@ -48,7 +48,7 @@ from isoglot.progress import progress_bar
 
 __all__ = ["open_table", "prepare_table"]
 
-_FORMAT = 1
+_FORMAT = 2
 _MANIFEST = "manifest.json"
 _SHOW_BYTES = 32 << 20
 """Smaller data sets are read without a progress bar."""
@@ -87,6 +87,7 @@ def prepare_table(
     key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:32]
     folder = cache_folder() / "prepared" / key
     if not is_complete(folder):
+        _refuse_to_prepare_twice()
         with sole_writer(folder):
             if not is_complete(folder):  # another process may have prepared it meanwhile
                 _drop_blocks_of_others(folder / "blocks", found)
@@ -98,6 +99,19 @@ def prepare_table(
                     raise
                 _finish(folder, recipe, counts)
     return open_table(folder)
+
+
+def _refuse_to_prepare_twice() -> None:
+    """Raise in a worker that runs the user's script again, whose parent holds the lock.
+
+    Raises:
+        ArtifactError: If this is one.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise ArtifactError(
+            "data are prepared by several processes, which start this script again; put what it "
+            "does under `if __name__ == '__main__':`, or run `isoglot data prepare` first"
+        )
 
 
 def _drop_blocks_of_others(blocks: Path, found: Mapping[str, Identity]) -> None:

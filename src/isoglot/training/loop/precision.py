@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator
 
 import torch
-from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import get_device_name
+from torch import nn
 from transformers import PreTrainedModel
 
 from isoglot.errors import ConfigError
@@ -30,18 +30,22 @@ def resolve_precision(precision: str) -> str:
 
 
 @contextlib.contextmanager
-def suited_attention(model: SentenceTransformer, precision: str) -> Iterator[None]:
+def suited_attention(model: nn.Module, *, in_bf16_on_cpu: bool) -> Iterator[None]:
     """Let the transformer compute attention as is fastest; afterwards it does as before.
 
     On a CPU the backward pass of PyTorch's fused attention is slow in bf16, up to six times the
     plain one's for short texts.
+
+    Args:
+        model: The encoder.
+        in_bf16_on_cpu: Whether it computes so; otherwise nothing is changed.
     """
     found = [
         module
         for module in model.modules()
         if isinstance(module, PreTrainedModel) and module.config._attn_implementation == "sdpa"
     ]
-    suited = found if precision == "bf16" and model.device.type == "cpu" else []
+    suited = found if in_bf16_on_cpu else []
     for module in suited:
         module.set_attn_implementation("eager")
     try:
