@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
 
+import isoglot.pipeline.mining as mining_module
 from isoglot.artifacts import is_complete
 from isoglot.config.mining import MiningConfig
 from isoglot.config.schema import ModelConfig, TrainConfig
@@ -448,3 +449,20 @@ def test_data_that_changed_while_it_was_mined_is_refused(checkpoints, groups, mi
     with pytest.raises(DataError, match=r"data set 'groups' was changed while it was mined: group"):
         mine(config)
     assert not Path(groups.parent / "mined.jsonl").exists()
+
+
+def test_data_that_change_while_they_are_mined_leave_no_record(
+    checkpoints, groups, mine, tmp_path, monkeypatch
+):
+    path = tmp_path / "copy.jsonl"
+    path.write_bytes(groups.read_bytes())
+    write = mining_module.write_groups
+
+    def change(*arguments):
+        path.write_bytes(path.read_bytes() + b"\n")
+        return write(*arguments)
+
+    monkeypatch.setattr(mining_module, "write_groups", change)
+    with pytest.raises(DataError, match="were changed while they were mined; mine again"):
+        mine(config_of(checkpoints, path))
+    assert not list(tmp_path.glob("*.mining.json"))

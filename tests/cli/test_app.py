@@ -373,3 +373,30 @@ def test_a_development_measure_that_is_none_is_refused_before_training(
     config = config_file(development={"measure": "APP", "groups": 3})
     assert "APP" in refused("train", config, "-o", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_prepared_config_has_its_tokens_and_training_makes_none(
+    call, config_file, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("ISOGLOT_CACHE", str(tmp_path / "cache"))
+    code, out, _ = call("data", "prepare", config_file())
+    assert code == 0
+    assert "all: 12 groups" in out
+    assert "tokens of " in out
+    monkeypatch.setattr("isoglot.data.tokens._fill", None)
+    assert call("train", config_file(), "-o", tmp_path / "run")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--data", "folder"], "--data and --split are of benchmarks"),
+        (["--split", "dev"], "--data and --split are of benchmarks"),
+    ],
+)
+def test_options_of_benchmarks_are_refused_with_a_config(refused, config_file, options, message):
+    assert message in refused("data", "prepare", config_file(), *options)
+
+
+def test_a_benchmark_has_no_config_to_change(refused):
+    assert "--set changes a config" in refused("data", "prepare", "mini", "--set", "a=b")

@@ -13,6 +13,7 @@ from isoglot.cli.mine import mine
 from isoglot.cli.options import Overrides
 
 if TYPE_CHECKING:
+    from isoglot.config.schema import ModelConfig, OptimisationConfig
     from isoglot.data.inspection import Inspection
     from isoglot.data.leakage import LeakageReport
 
@@ -56,8 +57,14 @@ def prepare(
     overrides: Overrides = None,
 ) -> None:
     """Fetch and check a benchmark; or read a config's training data, so that runs start at once."""
+    from isoglot.errors import ConfigError
+
     if name.endswith((".yaml", ".yml")):
+        if data is not None or split is not None:
+            raise ConfigError("--data and --split are of benchmarks; a config names its own files")
         _prepare_training(Path(name), overrides or ())
+    elif overrides:
+        raise ConfigError(f"--set changes a config, and {name} is a benchmark; name a YAML file")
     else:
         _prepare_benchmark(name, data, split)
 
@@ -94,6 +101,21 @@ def _prepare_training(path: Path, overrides: Iterable[str]) -> None:
         f"({' '.join(table.langs)})"
     )
     typer.echo(f"prepared in {time.monotonic() - started:.1f} s: {table.folder}")
+    for encoder in _encoders(config):
+        from isoglot.pipeline.training import prepare_tokens
+
+        started = time.monotonic()
+        prepare_tokens(config, encoder, leaks)
+        typer.echo(f"tokens of {encoder.name} in {time.monotonic() - started:.1f} s")
+
+
+def _encoders(config: OptimisationConfig) -> Sequence[ModelConfig]:
+    """Return the encoders that a config trains; an alignment learns its subwords first."""
+    from isoglot.config.schema import ExperimentConfig, TrainConfig
+
+    if isinstance(config, ExperimentConfig):
+        return [config.model_of(encoder) for encoder in config.encoders]
+    return [config.model] if isinstance(config, TrainConfig) else []
 
 
 def _load_training_config(path: Path, overrides: Iterable[str]) -> Any:  # noqa: ANN401

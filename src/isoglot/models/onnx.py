@@ -32,6 +32,8 @@ GRAPH_FILE = "onnx/model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 OUTPUT = "sentence_embedding"
 _BATCH_SIZE = 64
+_TOKENIZED = 1 << 14
+"""Texts whose tokens are held at a time."""
 _MOST_TOKENS = 1 << 15
 """Of a batch, with padding: a static encoder reads texts of any length, and long ones must not
 be padded to each other by the dozen."""
@@ -113,14 +115,15 @@ class OnnxEncoder:
     ) -> npt.NDArray[np.float32]:
         if isinstance(texts, str):
             raise TypeError("expected a sequence of texts, got one text; put it in a list")
-        encodings = self._tokenizer.encode_batch(
-            [prompt + text for text in texts],
-            add_special_tokens=self.description["special_tokens"],
-        )
         embeddings = np.empty((len(texts), self.dim), dtype=np.float32)
-        for rows in _batches([len(encoding) for encoding in encodings], batch_size):
-            inputs = self._inputs([encodings[row] for row in rows])
-            embeddings[rows] = self._session.run([OUTPUT], inputs)[0]
+        for start in range(0, len(texts), _TOKENIZED):
+            encodings = self._tokenizer.encode_batch(
+                [prompt + text for text in texts[start : start + _TOKENIZED]],
+                add_special_tokens=self.description["special_tokens"],
+            )
+            for rows in _batches([len(encoding) for encoding in encodings], batch_size):
+                inputs = self._inputs([encodings[row] for row in rows])
+                embeddings[start + rows] = self._session.run([OUTPUT], inputs)[0]
         return embeddings
 
     def _inputs(self, encodings: Sequence[Encoding]) -> dict[str, npt.NDArray[np.int64]]:

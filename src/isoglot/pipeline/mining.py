@@ -104,6 +104,8 @@ def run_mining(
         scores = _embed(encoder, table, mining, folder, show_progress)
         work = _Work(config, mining, table, claimed, scores, report, show_progress)
         seconds, data_sets = work.mine_all()
+    if hash_data(config) != hashes:
+        raise DataError("the data were changed while they were mined; mine again with --overwrite")
     keys = {"data", "languages", "development", "audit", "leave_out_leaks"}
     record = {
         "model": _describe(encoder, model),

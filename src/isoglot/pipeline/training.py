@@ -12,6 +12,8 @@ from isoglot.config.schema import (
     AlignConfig,
     AuditedConfig,
     DevelopmentConfig,
+    ExperimentConfig,
+    ModelConfig,
     OptimisationConfig,
     TrainConfig,
 )
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "development_score",
     "plan_batches",
+    "prepare_tokens",
     "run_alignment",
     "run_training",
 ]
@@ -122,6 +125,27 @@ def _audit(config: AuditedConfig, report: Report) -> Sequence[LeakageReport]:
 
 def _count_groups(leaks: Sequence[LeakageReport]) -> int:
     return len({(name, id) for leak in leaks for name, ids in leak.groups.items() for id in ids})
+
+
+def prepare_tokens(
+    config: TrainConfig | ExperimentConfig,
+    encoder: ModelConfig,
+    leaks: Sequence[LeakageReport] = (),
+) -> None:
+    """Make the tokens that a training of an encoder starts with, in the prepared folder.
+
+    Args:
+        config: Names the data sets.
+        encoder: The encoder.
+        leaks: Groups to leave out.
+
+    Raises:
+        IsoglotError: If data or encoder cannot be used.
+    """
+    from isoglot.models.loading import load_encoder
+    from isoglot.training.inputs.build import build_collator
+
+    build_collator(load_encoder(encoder), load_training_data(config, leaks).table, config.training)
 
 
 def plan_batches(config: AuditedConfig) -> BatchPlan:

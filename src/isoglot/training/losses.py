@@ -47,7 +47,11 @@ def info_nce(
     Raises:
         ValueError: If the kind needs explicit negatives and there are none.
     """
-    queries, positives = functional.normalize(queries), functional.normalize(positives)
+    # The temperature divides the queries, which are few, instead of all their scores.
+    queries, positives = (
+        functional.normalize(queries) / temperature,
+        functional.normalize(positives),
+    )
     own = torch.arange(first, first + len(queries), device=queries.device)
     if kind == "in-batch":
         scores = queries @ positives.T  # (queries, rows)
@@ -60,7 +64,7 @@ def info_nce(
         positive = (queries * positives[own]).sum(dim=1, keepdim=True)  # (queries, 1)
         scores = torch.cat([positive, queries @ functional.normalize(negatives).T], dim=1)
         own = torch.zeros_like(own)
-    return functional.cross_entropy(scores / temperature, own)
+    return functional.cross_entropy(scores, own)
 
 
 def matryoshka_info_nce(

@@ -27,6 +27,8 @@ from isoglot.records import Group
 
 __all__ = ["Piece", "check_whole", "cut_source", "make_block", "read_source"]
 
+_SHOWN = 10
+"""Other sources that are kept of a piece, for the message that names some."""
 _PIECE_BYTES = 8 << 20
 _PIECE_GROUPS = 20_000
 
@@ -120,9 +122,9 @@ class _Notes:
 
     def __init__(self) -> None:
         self.rows = 0
-        self.sources: list[str] = []
+        self.sources: dict[str, None] = {}
         """The wanted values of ``source`` that a bitext has."""
-        self.others: list[str] = []
+        self.others: dict[str, None] = {}
         """Those that are passed over."""
 
 
@@ -147,9 +149,9 @@ def _parse_bitext(piece: Piece, notes: _Notes) -> Iterator[tuple[int, Group]]:
     for where, group, source in parse_bitext(_lines(piece), path, header):
         if wanted is not None:
             known = source in wanted
-            names, name = (notes.sources, source) if known else (notes.others, source or NO_SOURCE)
-            if str(name) not in names:
-                names.append(str(name))
+            names = notes.sources if known else notes.others
+            if known or len(names) < _SHOWN:
+                names.setdefault(str(source or NO_SOURCE))
             if not known:
                 continue
         refuse_single_language(group, where)

@@ -79,7 +79,10 @@ class _OverRowsInUse(torch.autograd.Function):
     def forward(
         ctx: Any, weight: Tensor, ids: Tensor, offsets: Tensor, mode: str, weights: Tensor | None
     ) -> Tensor:
-        used, place = torch.unique(ids, return_inverse=True)
+        seen = torch.zeros(len(weight), dtype=torch.bool)
+        seen[ids] = True
+        used = seen.nonzero().squeeze(1)
+        place = (seen.cumsum(0) - 1)[ids]
         with torch.enable_grad():
             rows = weight.detach()[used].requires_grad_()
             weights = None if weights is None else weights.detach().requires_grad_()

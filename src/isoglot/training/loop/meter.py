@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
 import time
+from pathlib import Path
 
 import torch
 
@@ -43,5 +45,8 @@ def peak_memory_mib() -> int:
     """Return the most memory taken so far: of the GPU if there is one, else of the process."""
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated() >> 20)
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        # On Linux ``getrusage`` begins with the peak of the process that started this one.
+        return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) >> 10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak >> 20 if sys.platform == "darwin" else peak >> 10)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -46,6 +47,7 @@ DevelopmentScore = Callable[[SentenceTransformer], Mapping[str, float]]
 """Scores a model on the development set; the value under ``score`` selects the checkpoint."""
 
 _LEDGER = "ledger.json"
+_CAN_FORK = "fork" in multiprocessing.get_all_start_methods()
 _MARGIN = 1e-5
 """The library adds 1e-6 to a norm that it divides by; so far below the limit nothing is clipped."""
 
@@ -126,6 +128,8 @@ class PlannedTrainer(SentenceTransformerTrainer):
             persistent_workers=workers > 0,
             pin_memory=self.args.device.type == "cuda",
             worker_init_fn=_tokenize_alone,
+            # A fork shares the mapped arrays; any other start would copy them.
+            multiprocessing_context="fork" if workers and _CAN_FORK else None,
         )
 
     def get_batch_samples(
