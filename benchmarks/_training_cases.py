@@ -40,7 +40,7 @@ from isoglot.data.parallel import ParallelTable
 from isoglot.models.loading import embedded_encoder, load_encoder
 from isoglot.pipeline.sources import load_training_data
 from isoglot.training.inputs.build import build_collator
-from isoglot.training.inputs.collate import Collate, Inputs, Parts
+from isoglot.training.inputs.collate import Collate, Inputs, Parts, TokenCollator
 from isoglot.training.inputs.slices import Process
 from isoglot.training.loop.ahead import Ahead
 from isoglot.training.prepared import Prepared
@@ -300,7 +300,7 @@ class _TimedPlan(BatchPlan):
         return batch
 
 
-class _TimedCollate:
+class _TimedCollate(TokenCollator):  # only such a one is drawn ahead
     """Measures how long looking up and packing tokens takes."""
 
     def __init__(self, collate: Collate) -> None:
