@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isoglot.cli.mine import mine
-from isoglot.cli.options import Overrides
+from isoglot.cli.options import Overrides, tell
 
 if TYPE_CHECKING:
     from isoglot.config.schema import ModelConfig, OptimisationConfig
@@ -83,6 +83,7 @@ def _prepare_benchmark(name: str, data: Path | None, split: str | None) -> None:
 def _prepare_training(path: Path, overrides: Iterable[str]) -> None:
     import numpy as np
 
+    from isoglot.errors import IsoglotError
     from isoglot.pipeline.sources import audit_data, prepare_sources
 
     config = _load_training_config(path, overrides)
@@ -105,8 +106,12 @@ def _prepare_training(path: Path, overrides: Iterable[str]) -> None:
         from isoglot.pipeline.training import prepare_tokens
 
         started = time.monotonic()
-        prepare_tokens(config, encoder, leaks)
-        typer.echo(f"tokens of {encoder.name} in {time.monotonic() - started:.1f} s")
+        try:
+            prepare_tokens(config, encoder, leaks)
+        except IsoglotError as error:  # the data are ready all the same
+            tell(f"no tokens were made: {error}")
+        else:
+            typer.echo(f"tokens of {encoder.name} in {time.monotonic() - started:.1f} s")
 
 
 def _encoders(config: OptimisationConfig) -> Sequence[ModelConfig]:

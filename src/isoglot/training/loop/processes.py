@@ -69,7 +69,7 @@ def mean_over_processes(value: torch.Tensor) -> float:
     """Return the mean of a scalar of each process, the same in all of them."""
     count = int(_state().num_processes)
     if count == 1:
-        return float(value)
+        return float(value.detach())
     total = value.detach().double()
     dist.all_reduce(total)
     return float(total) / count
