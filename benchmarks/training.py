@@ -49,6 +49,7 @@ from benchmarks._training_quality import compare_quality
 from isoglot.models.loading import load_encoder
 from isoglot.training.inputs.build import build_collator
 from isoglot.training.inputs.collate import PlannedBatches
+from isoglot.training.loop.meter import peak_memory_mib
 from isoglot.training.loop.precision import resolve_precision
 from isoglot.training.objective import Objective
 
@@ -325,15 +326,9 @@ def child(side: str, case: Case) -> Figures:
     trained = (train if side == "ours" else train_with_sentence_transformers)(case)
     seconds = float(trained.steps[:, 0].sum())
     return {
-        "peak_mib": own_peak_mib(),
+        "peak_mib": peak_memory_mib(),
         "ms_per_pair": round(1e3 * seconds / (case.steps * case.size), 2),
     }
-
-
-def own_peak_mib() -> int:
-    """Return the peak memory of this process; ``getrusage`` begins with that of its parent."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
 def machine() -> Figures:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
-from isoglot.cli.batches import DryRun, RunOutput, ShowBatch, looked_at
-from isoglot.cli.options import ConfigPath, Overrides, tell
-from isoglot.progress import is_first_process
+from isoglot.cli.options import ConfigPath, Overrides
+from isoglot.cli.runs import DryRun, RunOutput, ShowBatch, look_or_run
 
 __all__ = ["align"]
 
@@ -21,15 +18,7 @@ def align(
     """Train a static encoder from nothing on translations."""
     from isoglot.config.loading import load_config
     from isoglot.config.schema import AlignConfig
-    from isoglot.errors import ConfigError
-
-    resolved = load_config(AlignConfig, config, overrides or ())
-    if looked_at(resolved, dry_run, show_batch):
-        return
-    if output is None:
-        raise ConfigError("--output is missing; name the folder of the run")
     from isoglot.pipeline.training import run_alignment
 
-    model = run_alignment(resolved, output, tell)
-    if is_first_process():
-        typer.echo(f"model: {model}")
+    resolved = load_config(AlignConfig, config, overrides or ())
+    look_or_run(resolved, run_alignment, output, dry_run=dry_run, show_batch=show_batch)

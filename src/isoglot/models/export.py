@@ -41,6 +41,7 @@ from isoglot.models.onnx import (
     import_onnxruntime,
 )
 from isoglot.models.onnx_graph import input_names, write_graph
+from isoglot.models.prompts import other_prompt, passage_prompt, query_prompt
 
 __all__ = ["FORMATS", "Exported", "export_encoder"]
 
@@ -204,12 +205,10 @@ def _describe(model: SentenceTransformer, name: str) -> dict[str, Any]:
 
 def _prompts(model: SentenceTransformer) -> dict[str, str]:
     """Return what the encoder puts before a text, by role, as its three methods choose it."""
-    other = model.prompts.get(model.default_prompt_name) or ""
-    passage = next((key for key in ("document", "passage", "corpus") if key in model.prompts), None)
     return {
-        "query": model.prompts.get("query", other) or "",
-        "passage": other if passage is None else model.prompts[passage] or "",
-        "other": other,
+        "query": query_prompt(model),
+        "passage": passage_prompt(model),
+        "other": other_prompt(model),
     }
 
 

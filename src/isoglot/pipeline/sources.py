@@ -13,7 +13,7 @@ from isoglot.data.groups import read_groups
 from isoglot.data.leakage import LeakageReport, find_leaks
 from isoglot.data.mini import EMBEDDED_GROUPS, load_mini_groups
 from isoglot.data.parallel import ParallelTable, build_table
-from isoglot.data.prepared.reading import read_source
+from isoglot.data.prepared.reading import nothing_left, read_source
 from isoglot.data.prepared.store import prepare_table
 from isoglot.errors import ConfigError
 from isoglot.evaluation.measures import parse_measure
@@ -106,10 +106,7 @@ def _without(leaks: Sequence[LeakageReport], name: str, groups: Iterable[Group])
             left = True
             yield group
     if found and not left:
-        raise ConfigError(
-            f"leave_out_leaks: every group of {name} holds a text of a benchmark; take the "
-            "data set out or set leave_out_leaks: false"
-        )
+        raise nothing_left(name)
 
 
 def _read_development(config: DevelopmentConfig, leaks: Sequence[LeakageReport]) -> ParallelTable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from isoglot.pipeline.evaluation import evaluate_model, load_audited
 from isoglot.pipeline.sources import TrainingData, audit_data, load_training_data
 from isoglot.records import Group
 from isoglot.reporting.leakage import audit_record, audit_warnings
-from isoglot.training.prepared import Prepared
+from isoglot.training.prepared import Prepared, Report
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -38,9 +38,6 @@ __all__ = [
     "run_alignment",
     "run_training",
 ]
-
-
-Report = Callable[[str], object]
 
 
 def _unheard(line: str) -> None: ...

@@ -32,9 +32,9 @@ from isoglot.training.inputs.collate import TokenCollator
 from isoglot.training.inputs.packing import FlatPacker
 from isoglot.training.loop.processes import from_first, is_first
 from isoglot.training.loop.sharding import is_sharded
-from isoglot.training.prepared import Prepared
+from isoglot.training.prepared import Prepared, Report
 from isoglot.training.run_folder import RunFolder, claim_run
-from isoglot.training.train import Report, fit, start
+from isoglot.training.train import fit, start
 
 __all__ = ["align"]
 

@@ -5,7 +5,7 @@ The parts above make it, training and alignment use it; it loads no model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,10 @@ from isoglot.batches.plan import BatchPlan
 if TYPE_CHECKING:
     from isoglot.training.loop.trainer import DevelopmentScore
 
-__all__ = ["Prepared"]
+__all__ = ["Prepared", "Report"]
+
+Report = Callable[[str], object]
+"""Takes a line for the reader."""
 
 
 @dataclass(frozen=True)

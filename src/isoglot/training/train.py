@@ -33,13 +33,10 @@ from isoglot.training.loop.sharding import (
 from isoglot.training.loop.trainer import PlannedTrainer
 from isoglot.training.loop.writing import complete_or_gone
 from isoglot.training.objective import Objective
-from isoglot.training.prepared import Prepared
+from isoglot.training.prepared import Prepared, Report
 from isoglot.training.run_folder import RunFolder, claim_run
 
-__all__ = ["Report", "fit", "start", "train"]
-
-Report = Callable[[str], object]
-"""Takes a line for the reader."""
+__all__ = ["fit", "start", "train"]
 
 _DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 

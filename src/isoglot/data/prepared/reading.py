@@ -25,7 +25,7 @@ from isoglot.data.squad import read_squad
 from isoglot.errors import ConfigError, DataError
 from isoglot.records import Group
 
-__all__ = ["Piece", "check_whole", "cut_source", "make_block", "read_source"]
+__all__ = ["Piece", "check_whole", "cut_source", "make_block", "nothing_left", "read_source"]
 
 _SHOWN = 10
 """Other sources that are kept of a piece, for the message that names some."""
@@ -187,13 +187,18 @@ def check_whole(source: SourceConfig, blocks: Sequence[Block]) -> None:
         what = {"groups": "no groups", "bitext": "no rows"}
         raise DataError(f"{path}: {what.get(source.format, f'data set {label!r} has no groups')}")
     if not any(len(block["line"]) for block in blocks):
-        raise ConfigError(
-            f"leave_out_leaks: every group of {label} holds a text of a benchmark; take the "
-            "data set out or set leave_out_leaks: false"
-        )
+        raise nothing_left(label)
     hashes = np.concatenate([block["id_hash"] for block in blocks])
     if has_repeats(hashes):
         _refuse_repeated(source, blocks, hashes)
+
+
+def nothing_left(label: str) -> ConfigError:
+    """Return what is raised where every group of a data set was left out."""
+    return ConfigError(
+        f"leave_out_leaks: every group of {label} holds a text of a benchmark; take the "
+        "data set out or set leave_out_leaks: false"
+    )
 
 
 def _refuse_repeated(source: SourceConfig, blocks: Sequence[Block], hashes: Hashes) -> None:

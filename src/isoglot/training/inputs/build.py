@@ -15,6 +15,7 @@ from isoglot.config.schema import TrainingConfig
 from isoglot.data.parallel import ABSENT, ParallelTable
 from isoglot.data.prepared.views import Cells
 from isoglot.data.tokens import TokenStore, build_tokens
+from isoglot.models.prompts import passage_prompt, query_prompt
 from isoglot.training.inputs.collate import Collate, TextCollator, TokenCollator
 from isoglot.training.inputs.packing import find_packer
 from isoglot.training.inputs.reading import Role, probe_tokens, ragged_tokens, read_alike
@@ -25,8 +26,8 @@ __all__ = ["build_collator", "training_roles"]
 def training_roles(model: SentenceTransformer) -> tuple[Role, Role]:
     """Return how ``encode_query`` and ``encode_document`` read texts, empty prompts included."""
     return (
-        Role("query", _first_prompt(model, "query")),
-        Role("document", _first_prompt(model, "document", "passage", "corpus")),
+        Role("query", query_prompt(model)),
+        Role("document", passage_prompt(model)),
     )
 
 
@@ -57,11 +58,6 @@ def build_collator(
         _store(model, table, passage, _used(table, table.passage, table.negative)),
         packer,
     )
-
-
-def _first_prompt(model: SentenceTransformer, *names: str) -> str:
-    names = (*names, model.default_prompt_name or "")
-    return next((model.prompts[name] or "" for name in names if name in model.prompts), "")
 
 
 def _used(table: ParallelTable, *columns: Cells) -> npt.NDArray[np.int64]:
