@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from isoglot.cli.app import app
+from isoglot.config.experiment import ExperimentConfig
 from isoglot.config.loading import load_config
-from isoglot.config.schema import AlignConfig, ExperimentConfig, TrainConfig
+from isoglot.config.schema import AlignConfig, TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

@@ -7,7 +7,7 @@ import pytest
 
 import isoglot.experiment as experiment
 from isoglot.artifacts import is_complete
-from isoglot.config.schema import ExperimentConfig
+from isoglot.config.experiment import ExperimentConfig
 from isoglot.errors import ArtifactError, ConfigError, DataError
 from tests.data.builders import write_jsonl
 from tests.training.runs import write_training_groups

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from isoglot.config.experiment import ExperimentConfig
 from isoglot.config.loading import parse_config
-from isoglot.config.schema import ExperimentConfig, ModelConfig
+from isoglot.config.schema import ModelConfig
 from isoglot.data.collection import Collection
 from isoglot.data.groups import write_groups
 from isoglot.data.mini import load_mini, load_mini_groups

@@ -23,14 +23,8 @@ from isoglot.artifacts import (
     write_text,
     write_yaml,
 )
-from isoglot.config.schema import (
-    EncoderConfig,
-    EvaluationConfig,
-    ExperimentConfig,
-    ModelConfig,
-    Regime,
-    TrainConfig,
-)
+from isoglot.config.experiment import EncoderConfig, ExperimentConfig
+from isoglot.config.schema import EvaluationConfig, ModelConfig, Regime, TrainConfig
 from isoglot.data.collection import Collection
 from isoglot.data.leakage import MAX_SHARE
 from isoglot.errors import ArtifactError, ConfigError, DataError

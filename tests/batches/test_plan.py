@@ -101,9 +101,9 @@ def test_hybrid_batches_are_monolingual_with_the_stated_probability():
 
 
 def test_the_hybrid_regime_defaults_to_equal_parts():
-    assert BatchConfig().effective_monolingual_share == 0.5
-    assert BatchConfig(regime="monolingual").effective_monolingual_share == 1.0
-    assert BatchConfig(regime="cross-lingual").effective_monolingual_share == 0.0
+    assert BatchConfig().share_range == (0.5, 0.5)
+    assert BatchConfig(regime="monolingual").share_range == (1.0, 1.0)
+    assert BatchConfig(regime="cross-lingual").share_range == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("regime", ["monolingual", "cross-lingual", "hybrid"])

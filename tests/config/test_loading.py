@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from isoglot.config.experiment import ExperimentConfig
 from isoglot.config.loading import load_config, parse_config
-from isoglot.config.schema import AlignConfig, ExperimentConfig, SourceConfig, TrainConfig
+from isoglot.config.schema import AlignConfig, SourceConfig, TrainConfig
 from isoglot.errors import ConfigError
 
 MINIMAL = "model: {name: some/model}\ndata:\n  - {path: groups.jsonl}\n"

@@ -61,6 +61,15 @@ class Batch:
     """(rows, negatives per query)"""
     negative_langs: IntArray
     """(rows, negatives per query)"""
+    parallel_query_texts: IntArray
+    """(rows,) the row's query in another language; ``ABSENT`` where there is none, or where the
+    plan draws no parallel texts."""
+    parallel_query_langs: IntArray
+    """(rows,)"""
+    parallel_passage_texts: IntArray
+    """(rows,) the row's passage in another language, or ``ABSENT``."""
+    parallel_passage_langs: IntArray
+    """(rows,)"""
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -105,7 +114,7 @@ class BatchPlan:
     def batch(self, index: int) -> Batch:
         """Return batch ``index``; the same for the same seed, always."""
         rng = self._random.at(index)
-        if rng.random() < self.config.effective_monolingual_share:
+        if rng.random() < self.config.share_at(0.0):
             kind = MONOLINGUAL
             lang = int(_pick(self._language_ends, rng.random(1))[0])
             dataset = int(_pick(_ends(self._mono_dataset_weights[:, lang]), rng.random(1))[0])
@@ -126,6 +135,10 @@ class BatchPlan:
             passage_texts=self.table.passage.at(rows.groups, rows.passage_langs),
             negative_texts=negative_texts,
             negative_langs=negative_langs,
+            parallel_query_texts=np.full(self.config.size, ABSENT, dtype=np.int64),
+            parallel_query_langs=np.full(self.config.size, ABSENT, dtype=np.int64),
+            parallel_passage_texts=np.full(self.config.size, ABSENT, dtype=np.int64),
+            parallel_passage_langs=np.full(self.config.size, ABSENT, dtype=np.int64),
         )
 
     def _draw_monolingual(self, rng: np.random.Generator, dataset: int, lang: int) -> _Rows:
@@ -257,7 +270,7 @@ class BatchPlan:
         return len(np.unique(self.table.meaning[groups]))
 
     def _check(self) -> None:
-        share = self.config.effective_monolingual_share
+        share = self.config.share_range[0]
         small = [i for i, weight in enumerate(self.language_weights) if weight == 0]
         skip = self.config.small_languages == "skip" and len(small) < len(self.langs)
         if share > 0 and small and not skip:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from isoglot.config.schema import AlignConfig, ExperimentConfig, TrainConfig
+    from isoglot.config.experiment import ExperimentConfig
+    from isoglot.config.schema import AlignConfig, TrainConfig
     from isoglot.data.collection import Collection
     from isoglot.data.leakage import LeakageReport
 
@@ -83,8 +84,9 @@ def _sources(
 
 def _load_config(path: Path) -> TrainConfig | AlignConfig | ExperimentConfig:
     """Read a config of whichever command it fits; the faults told are those of the nearest."""
+    from isoglot.config.experiment import ExperimentConfig
     from isoglot.config.loading import load_config
-    from isoglot.config.schema import AlignConfig, ExperimentConfig, TrainConfig
+    from isoglot.config.schema import AlignConfig, TrainConfig
     from isoglot.errors import ConfigError
 
     schemas: tuple[Any, ...] = (ExperimentConfig, TrainConfig, AlignConfig)
@@ -128,8 +130,9 @@ def _collections(
     data: str | None,
 ) -> list[Collection]:
     """Load the benchmarks named, else those of the config."""
+    from isoglot.config.experiment import ExperimentConfig
     from isoglot.config.loading import parse_config
-    from isoglot.config.schema import AuditConfig, EvaluationConfig, ExperimentConfig
+    from isoglot.config.schema import AuditConfig, EvaluationConfig
     from isoglot.errors import ConfigError
     from isoglot.pipeline.evaluation import load_audited, load_collection
 

@@ -116,7 +116,8 @@ def _prepare_training(path: Path, overrides: Iterable[str]) -> None:
 
 def _encoders(config: OptimisationConfig) -> Sequence[ModelConfig]:
     """Return the encoders that a config trains; an alignment learns its subwords first."""
-    from isoglot.config.schema import ExperimentConfig, TrainConfig
+    from isoglot.config.experiment import ExperimentConfig
+    from isoglot.config.schema import TrainConfig
 
     if isinstance(config, ExperimentConfig):
         return [config.model_of(encoder) for encoder in config.encoders]
@@ -126,8 +127,9 @@ def _encoders(config: OptimisationConfig) -> Sequence[ModelConfig]:
 def _load_training_config(path: Path, overrides: Iterable[str]) -> Any:  # noqa: ANN401
     """Load the config of ``train``, ``align`` or ``experiment``, whichever it is."""
     from isoglot.artifacts import read_yaml
+    from isoglot.config.experiment import ExperimentConfig
     from isoglot.config.loading import load_config
-    from isoglot.config.schema import AlignConfig, ExperimentConfig, TrainConfig
+    from isoglot.config.schema import AlignConfig, TrainConfig
 
     values = read_yaml(path)
     if "encoders" in values:

@@ -14,8 +14,8 @@ def experiment(config: ConfigPath, output: Output, overrides: Overrides = None) 
 
     What is complete is skipped, so an interrupted experiment is started again with the same line.
     """
+    from isoglot.config.experiment import ExperimentConfig
     from isoglot.config.loading import load_config
-    from isoglot.config.schema import ExperimentConfig
     from isoglot.experiment import run_experiment
 
     resolved = load_config(ExperimentConfig, config, overrides or ())

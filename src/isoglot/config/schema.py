@@ -1,7 +1,7 @@
-"""The configuration of every command, field by field, with units and defaults.
+"""The configuration of the commands, field by field, with units and defaults.
 
-Batches, loss and optimisation are in ``training.py``, encoders in ``model.py``; the commands are
-here.
+Batches, loss and optimisation are in ``training.py``, encoders in ``model.py``, experiments in
+``experiment.py``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from isoglot.config.training import (
     Regime,
     TrainingConfig,
 )
-from isoglot.config.types import Language, Languages, Positive, Seed, Share
+from isoglot.config.types import Language, Languages, Positive, Share
 
 __all__ = [
     "AlignConfig",
@@ -30,7 +30,6 @@ __all__ = [
     "BatchConfig",
     "DevelopmentConfig",
     "EvaluationConfig",
-    "ExperimentConfig",
     "LoraConfig",
     "LossConfig",
     "ModelConfig",
@@ -74,13 +73,14 @@ class OptimisationConfig(StrictModel):
         return self
 
     @model_validator(mode="after")
-    def _weights_of_data_sets(self) -> Self:
+    def _known_data_sets(self) -> Self:
         labels = [source.label for source in self.data]
-        if unknown := sorted(set(self.batches.dataset_weights) - set(labels)):
-            raise ValueError(
-                f"batches.dataset_weights: no data set is named {unknown[0]!r}; "
-                f"allowed: {', '.join(labels)}"
-            )
+        for key in ("dataset_weights", "monolingual_from", "cross_lingual_from"):
+            if unknown := sorted(set(getattr(self.batches, key) or ()) - set(labels)):
+                raise ValueError(
+                    f"batches.{key}: no data set is named {unknown[0]!r}; "
+                    f"allowed: {', '.join(labels)}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -221,60 +221,3 @@ class ScoresConfig(StrictModel):
     """Passages per query to take from runs; default: all."""
     memory_mb: Positive = 128
     """MiB for scores; blocks of embeddings come on top."""
-
-
-class EncoderConfig(ModelConfig):
-    """An encoder of an experiment."""
-
-    label: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
-    """Its name in tables and folders: letters, digits, ``_``, ``.`` and ``-``."""
-
-
-class ExperimentConfig(OptimisationConfig):
-    """``isoglot experiment``: encoders x regimes x seeds, trained and evaluated."""
-
-    name: str = "experiment"
-    """For the reader; stored with the config."""
-    encoders: Annotated[tuple[EncoderConfig, ...], Field(min_length=1)]
-    regimes: Annotated[tuple[Regime, ...], Field(min_length=1)] = (
-        "monolingual",
-        "cross-lingual",
-        "hybrid",
-    )
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1, 2)
-    untrained: bool = True
-    """Also evaluate every encoder as it comes."""
-    benchmarks: Annotated[tuple[EvaluationConfig, ...], Field(min_length=1)]
-    measures: Annotated[tuple[str, ...], Field(min_length=1)] = ("AP",)
-    """Measures to compare by, a table each; names as ir_measures writes them."""
-    audit: bool = True
-    """Look for the benchmarks in the data before training."""
-
-    @model_validator(mode="after")
-    def _distinct_cells(self) -> Self:
-        for key, names in (
-            ("encoders: label", [encoder.label for encoder in self.encoders]),
-            ("benchmarks: benchmark", [benchmark.label for benchmark in self.benchmarks]),
-            ("seeds: seed", list(map(str, self.seeds))),
-            ("regimes: regime", list(map(str, self.regimes))),
-        ):
-            if repeated := {name for name in names if names.count(name) > 1}:
-                raise ValueError(f"{key} {sorted(repeated)[0]!r} is used twice")
-        return self
-
-    def model_of(self, encoder: EncoderConfig) -> ModelConfig:
-        """Return an encoder without its label."""
-        return ModelConfig(**encoder.model_dump(exclude={"label"}))
-
-    def train_config(self, encoder: EncoderConfig, regime: Regime, seed: int) -> TrainConfig:
-        """Return the training of one cell of the grid."""
-        return TrainConfig(
-            model=self.model_of(encoder),
-            data=self.data,
-            languages=self.languages,
-            batches=self.batches.model_copy(update={"regime": regime}),
-            loss=self.loss,
-            training=self.training.model_copy(update={"seed": seed}),
-            development=self.development,
-            audit=(),  # an experiment looks for its own benchmarks, once
-        )

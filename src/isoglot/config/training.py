@@ -12,6 +12,14 @@ from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from isoglot.config.loading import StrictModel
+from isoglot.config.objectives import (
+    DistillationConfig,
+    PassageAgreementConfig,
+    QueryAgreementConfig,
+    ReversedConfig,
+    TranslationModellingConfig,
+    TransportConfig,
+)
 from isoglot.config.types import Positive, Seed, Share
 
 __all__ = [
@@ -35,6 +43,14 @@ class BatchConfig(StrictModel):
     regime: Regime = "hybrid"
     monolingual_share: Share = 0.5
     """Probability that a batch of the hybrid regime is monolingual: the paper's alpha."""
+    monolingual_share_end: Share | None = None
+    """The share at the last batch, if it is to change on the way there; default: it does not."""
+    monolingual_share_shape: Literal["linear", "step"] = "linear"
+    """How it gets there: evenly, or at once in the middle of the training."""
+    monolingual_from: tuple[str, ...] | None = None
+    """Names of the data sets of monolingual batches; default: all."""
+    cross_lingual_from: tuple[str, ...] | None = None
+    """Names of the data sets of cross-lingual batches; default: all."""
     size: Positive = 100
     """Rows of a batch."""
     size_exponent: Annotated[float, Field(ge=0.0)] = 1.0
@@ -44,21 +60,44 @@ class BatchConfig(StrictModel):
     )
     """Factors of how often a data set is drawn, by its name; default: 1."""
     language_exponent: Annotated[float, Field(ge=0.0)] = 0.0
-    """Languages and pairs are drawn by their size to this power; 0 is the paper's uniform draw."""
+    """Languages are drawn by their size to this power; 0 is the paper's uniform draw. It is
+    1 / T where the literature speaks of a temperature T."""
+    pair_exponent: Annotated[float, Field(ge=0.0)] | None = None
+    """The same for the ordered pairs of languages; default: ``language_exponent``."""
     negatives_per_query: Annotated[int, Field(ge=0)] = 0
     """Explicit negatives; set by ``loss.negatives`` unless given."""
+    negative_languages: Literal["other", "query", "any"] = "other"
+    """Of the explicit negatives of a cross-lingual row. ``other``: not the query's (the paper's
+    rule, section 3.1); ``query``: the query's, so that a match of languages alone is punished."""
     small_languages: Literal["error", "skip"] = "error"
     """What to do with a language that cannot fill a monolingual batch."""
 
+    def share_at(self, progress: float) -> float:
+        """Return the probability that a batch is monolingual.
+
+        Args:
+            progress: Share of the batches before this one, 0 to 1.
+        """
+        first, last = self.share_range
+        if self.monolingual_share_shape == "step":
+            return first if progress < 0.5 else last
+        return first + (last - first) * progress
+
     @property
-    def effective_monolingual_share(self) -> float:
-        """Probability that a batch is monolingual in this regime."""
-        return {"monolingual": 1.0, "cross-lingual": 0.0}.get(self.regime, self.monolingual_share)
+    def share_range(self) -> tuple[float, float]:
+        """The probability at the first batch and at the last."""
+        if self.regime != "hybrid":
+            share = 1.0 if self.regime == "monolingual" else 0.0
+            return share, share
+        last = self.monolingual_share_end
+        return self.monolingual_share, self.monolingual_share if last is None else last
 
 
 class LossConfig(StrictModel):
-    """InfoNCE over cosine similarity."""
+    """InfoNCE over cosine similarity, and objectives beside it."""
 
+    contrastive_weight: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1.0
+    """Factor of InfoNCE in the sum."""
     temperature: Annotated[float, Field(gt=0.0)] = 0.05
     """Divides the scores; not stated in the paper (its equation has none, which is 1.0)."""
     negatives: Literal["in-batch", "explicit", "both"] = "in-batch"
@@ -67,6 +106,12 @@ class LossConfig(StrictModel):
     matryoshka_dims: tuple[Positive, ...] = ()
     """Also train the first so many dimensions to serve alone (arXiv 2205.13147); the loss is the
     mean over these lengths and the full one."""
+    query_agreement: QueryAgreementConfig | None = None
+    passage_agreement: PassageAgreementConfig | None = None
+    reversed: ReversedConfig | None = None
+    distillation: DistillationConfig | None = None
+    transport: TransportConfig | None = None
+    translation_modelling: TranslationModellingConfig | None = None
 
     @model_validator(mode="after")
     def _distinct_dims(self) -> Self:

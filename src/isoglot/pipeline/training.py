@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from isoglot.artifacts import refuse_complete
 from isoglot.batches.plan import BatchPlan
+from isoglot.config.experiment import ExperimentConfig
 from isoglot.config.schema import (
     AlignConfig,
     AuditedConfig,
     DevelopmentConfig,
-    ExperimentConfig,
     ModelConfig,
     OptimisationConfig,
     TrainConfig,

@@ -49,4 +49,8 @@ def slice_of(batch: Batch, rows: slice) -> Batch:
         passage_texts=batch.passage_texts[rows],
         negative_texts=batch.negative_texts[rows],
         negative_langs=batch.negative_langs[rows],
+        parallel_query_texts=batch.parallel_query_texts[rows],
+        parallel_query_langs=batch.parallel_query_langs[rows],
+        parallel_passage_texts=batch.parallel_passage_texts[rows],
+        parallel_passage_langs=batch.parallel_passage_langs[rows],
     )
