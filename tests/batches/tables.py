@@ -34,3 +34,15 @@ def ragged_table(seed: int = 0, groups: int = 60) -> ParallelTable:
 
     rows = [group(f"g{i}", some(), some()) for i in range(groups)]
     return build_table({"a": rows[: groups // 3], "b": rows[groups // 3 :]})
+
+
+def negatives_table() -> ParallelTable:
+    """Every group lists two negatives of its own, and the passage of the next group."""
+    rows: list[Group] = []
+    for i in range(12):
+        base = group(f"g{i}")
+        listed = [{lang: f"negative {i}.{k} {lang}" for lang in LANGS} for k in range(2)]
+        # The third listed negative is the next group's passage: it may be in the same batch.
+        listed.append(dict(group(f"g{(i + 1) % 12}").passage))
+        rows.append(base._replace(negatives=listed))
+    return build_table({"d": rows})

@@ -13,7 +13,7 @@ import pytest
 from isoglot.batches.lookup import Lookup
 from isoglot.batches.plan import BatchPlan, _repeated
 from isoglot.config.schema import BatchConfig
-from tests.batches.tables import full_table, ragged_table
+from tests.batches.tables import full_table, negatives_table, ragged_table
 
 DRAWN = {
     ("monolingual", 8, 2): "e09d308c0ad8c0a1",
@@ -53,6 +53,25 @@ def test_batches_are_those_first_drawn(regime, size, negatives):
     )
     plan = BatchPlan(ragged_table(3, groups=240), config, 7)
     assert digest(plan) == DRAWN[regime, size, negatives]
+
+
+def test_batches_with_listed_negatives_are_those_drawn_before_their_languages_could_be_chosen():
+    plan = BatchPlan(negatives_table(), BatchConfig(size=6, negatives_per_query=3), 11)
+    assert digest(plan) == "ecd11ced03550e43"
+
+
+@pytest.mark.parametrize("new", [{}, {"count": 20, "parallels": True}])
+def test_weighted_batches_are_those_drawn_before_data_sets_could_be_chosen(new):
+    config = BatchConfig(
+        size=8,
+        language_exponent=0.4,
+        size_exponent=0.5,
+        dataset_weights={"a": 2.0},
+        monolingual_share=0.3,
+        small_languages="skip",
+    )
+    plan = BatchPlan(ragged_table(3, groups=240), config, 11, **new)
+    assert digest(plan) == "c90d1c9367700fb4"
 
 
 def test_a_batch_in_full():

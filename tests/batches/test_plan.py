@@ -7,13 +7,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from isoglot.batches.census import available_rows, count_batches
 from isoglot.batches.plan import CROSS_LINGUAL, MONOLINGUAL, Batch, BatchPlan
 from isoglot.config.schema import BatchConfig
 from isoglot.data.parallel import ABSENT, build_table
 from isoglot.errors import ConfigError, DataError
 from isoglot.records import Group
-from tests.batches.tables import LANGS, full_table, group, ragged_table
+from tests.batches.tables import LANGS, full_table, group, negatives_table, ragged_table
 
 BATCHES = 300
 
@@ -67,7 +66,7 @@ def test_the_language_of_monolingual_batches_is_uniform_whatever_the_sizes():
 def test_language_exponent_one_draws_languages_by_size():
     rare = [group(f"en{i}", ("en",)) for i in range(60)]
     table = build_table({"d": [*(group(f"g{i}") for i in range(20)), *rare]})
-    weights = plan(table, regime="monolingual", language_exponent=1.0).language_weights
+    weights = plan(table, regime="monolingual", language_exponent=1.0).weights.languages
     assert weights.tolist() == [20, 20, 80, 20]
 
 
@@ -172,17 +171,6 @@ def test_the_same_text_in_other_case_or_spacing_is_the_same_passage():
     assert table.meaning[0] == table.meaning[1] != table.meaning[2]
 
 
-def negatives_table():
-    rows = []
-    for i in range(12):
-        base = group(f"g{i}")
-        listed = [{lang: f"negative {i}.{k} {lang}" for lang in LANGS} for k in range(2)]
-        # The third listed negative is the next group's passage: it may be in the same batch.
-        listed.append(dict(group(f"g{(i + 1) % 12}").passage))
-        rows.append(base._replace(negatives=listed))
-    return build_table({"d": rows})
-
-
 @pytest.mark.parametrize("make", [negatives_table, lambda: full_table(12)])
 def test_negatives_keep_the_language_rule_of_their_kind(make):
     drawn = plan(make(), negatives_per_query=2)
@@ -274,28 +262,3 @@ def test_a_data_set_without_a_passage_for_a_negative_says_so():
     german = [Group(f"x{i}", {"de": f"f{i}"}, {"en": f"e{i}", "de": f"d{i}"}) for i in range(8)]
     with pytest.raises(DataError, match=r"too small for negatives beside a batch of 8"):
         plan(build_table({"d": german}), regime="cross-lingual", negatives_per_query=1).batch(0)
-
-
-def test_the_census_counts_languages_pairs_and_rows():
-    table = build_table({"d": [group("a", ("en", "de")), group("b", ("en",), ("en", "sw"))]})
-    census = available_rows(BatchPlan(table, BatchConfig(size=1, small_languages="skip"), 0))
-    assert census["languages"] == 3
-    assert census["ordered_pairs"] == 3
-    assert census["datasets"]["d"] == {
-        "monolingual_rows": 3,
-        "cross-lingual_rows": 3,
-        "monolingual": {"de": 1, "en": 2},
-        "cross-lingual": {"de-en": 1, "en-de": 1, "en-sw": 1},
-    }
-
-
-def test_the_count_of_batches_is_of_those_drawn():
-    drawn = plan()
-    counted = count_batches(drawn, range(40))
-    batches = [drawn.batch(i) for i in range(40)]
-    assert counted["batches"] == Counter(batch.kind for batch in batches)
-    assert counted["batches_by_dataset"] == {"full": 40}
-    assert sum(counted["rows_by_pair"].values()) == 40 * 8
-    assert (
-        sum(counted["monolingual_batches_by_language"].values()) == counted["batches"][MONOLINGUAL]
-    )

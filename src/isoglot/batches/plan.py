@@ -2,8 +2,9 @@
 
 A *monolingual* batch has one language, drawn uniformly; every query and passage is in it. In a
 *cross-lingual* batch every row has its own ordered pair of different languages, drawn uniformly. A
-*hybrid* plan makes each batch monolingual with probability ``monolingual_share``. Every batch comes
-from one data set, drawn by size. Because nothing is stateful, a run resumes exactly and any batch
+*hybrid* plan makes each batch monolingual with probability ``monolingual_share``, which may change
+from the first batch to the last. Every batch comes from one data set, drawn by size; what else is
+drawn by what is in ``weights.py``. Because nothing is stateful, a run resumes exactly and any batch
 can be looked at.
 
 Rows are drawn anew for each batch, so a group's visits are equal in expectation, not in number.
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,11 +25,12 @@ import numpy.typing as npt
 
 from isoglot.batches.lookup import Lookup
 from isoglot.batches.negatives import draw_negatives
+from isoglot.batches.parallels import Texts, draw_parallels, no_texts
 from isoglot.batches.pools import Pools
 from isoglot.batches.randomness import RandomStreams
+from isoglot.batches.weights import weigh
 from isoglot.config.schema import BatchConfig
 from isoglot.data.parallel import ABSENT, ParallelTable
-from isoglot.errors import ConfigError
 
 __all__ = ["CROSS_LINGUAL", "MONOLINGUAL", "Batch", "BatchPlan"]
 
@@ -88,42 +91,71 @@ class BatchPlan:
         table: The groups.
         config: The regime and its options. It names no languages: those of the table are drawn.
         seed: Any integer >= 0; different seeds give unrelated batches.
+        count: Batches of the run; needed where ``monolingual_share`` changes over it.
+        parallels: Whether to draw each row's texts in another language, too.
 
     Raises:
-        ConfigError: If the data cannot fill the batches that the config asks for.
+        ConfigError: If the data cannot fill the batches that the config asks for, or a data set
+            would be in none.
+        ValueError: If the share changes and ``count`` is not given.
     """
 
-    def __init__(self, table: ParallelTable, config: BatchConfig, seed: int) -> None:
+    def __init__(
+        self,
+        table: ParallelTable,
+        config: BatchConfig,
+        seed: int,
+        *,
+        count: int | None = None,
+        parallels: bool = False,
+    ) -> None:
+        first, last = config.share_range
+        if first != last and count is None:
+            raise ValueError("a share that changes over the run needs the run's count of batches")
         self.table = table
         self.config = config
+        self.count = count
+        self.parallels = parallels
         self.pools = [Pools(table, dataset) for dataset in range(len(table.datasets))]
+        self.weights = weigh(table, self.pools, config)
         self._random = RandomStreams("batches", seed)
-        self.language_weights, self._mono_dataset_weights = self._weigh_languages()
-        self.pair_weights = [self._weigh_pairs(pools) for pools in self.pools]
-        self._cross_dataset_weights = self._weigh_cross_datasets()
+        # A stream of its own: the other columns are the same with and without parallel texts.
+        self._random_parallels = RandomStreams("parallels", seed)
         # Searched at every batch, so summed once.
-        self._language_ends = _ends(self.language_weights)
-        self._pairs = [Lookup(_ends(weights.ravel())) for weights in self.pair_weights]
-        self._check()
+        self._language_ends = _ends(self.weights.languages)
+        self._pairs = [Lookup(_ends(weights.ravel())) for weights in self.weights.pairs]
 
     @property
     def langs(self) -> tuple[str, ...]:
         """The languages, in the order that the weights and batches count them."""
         return self.table.langs
 
+    def share_at(self, index: int) -> float:
+        """Return the probability that batch ``index`` is monolingual; after the run, the last."""
+        if self.count is None:
+            return self.config.share_at(0.0)
+        return self.config.share_at(min(1.0, index / max(1, self.count - 1)))
+
+    @property
+    def expected_share(self) -> float:
+        """The expected share of monolingual batches in the run."""
+        batches = 1 if self.count is None else self.count
+        return fmean(self.share_at(index) for index in range(batches))
+
     def batch(self, index: int) -> Batch:
         """Return batch ``index``; the same for the same seed, always."""
         rng = self._random.at(index)
-        if rng.random() < self.config.share_at(0.0):
+        if rng.random() < self.share_at(index):
             kind = MONOLINGUAL
             lang = int(_pick(self._language_ends, rng.random(1))[0])
-            dataset = int(_pick(_ends(self._mono_dataset_weights[:, lang]), rng.random(1))[0])
+            dataset = int(_pick(_ends(self.weights.monolingual[:, lang]), rng.random(1))[0])
             rows = self._draw_monolingual(rng, dataset, lang)
         else:
             kind = CROSS_LINGUAL
-            dataset = int(_pick(_ends(self._cross_dataset_weights), rng.random(1))[0])
+            dataset = int(_pick(_ends(self.weights.cross_lingual), rng.random(1))[0])
             rows = self._draw_cross_lingual(rng, dataset)
         negative_texts, negative_langs = self._draw_negatives(rng, kind, dataset, rows)
+        queries, passages = self._draw_parallels(index, rows)
         return Batch(
             index=index,
             kind=kind,
@@ -135,10 +167,10 @@ class BatchPlan:
             passage_texts=self.table.passage.at(rows.groups, rows.passage_langs),
             negative_texts=negative_texts,
             negative_langs=negative_langs,
-            parallel_query_texts=np.full(self.config.size, ABSENT, dtype=np.int64),
-            parallel_query_langs=np.full(self.config.size, ABSENT, dtype=np.int64),
-            parallel_passage_texts=np.full(self.config.size, ABSENT, dtype=np.int64),
-            parallel_passage_langs=np.full(self.config.size, ABSENT, dtype=np.int64),
+            parallel_query_texts=queries.rows,
+            parallel_query_langs=queries.langs,
+            parallel_passage_texts=passages.rows,
+            parallel_passage_langs=passages.langs,
         )
 
     def _draw_monolingual(self, rng: np.random.Generator, dataset: int, lang: int) -> _Rows:
@@ -210,7 +242,7 @@ class BatchPlan:
         query = self.table.query[groups] != ABSENT
         passage = self.table.passage[groups] != ABSENT
         pairs = query[:, :, None] & passage[:, None, :]
-        weights = (pairs * self.pair_weights[dataset]).reshape(len(groups), -1)
+        weights = (pairs * self.weights.pairs[dataset]).reshape(len(groups), -1)
         ends = np.cumsum(weights, axis=1)
         picked = (ends <= rng.random((len(groups), 1)) * ends[:, -1:]).sum(axis=1)
         query_langs, passage_langs = np.divmod(picked, len(self.langs))
@@ -223,78 +255,30 @@ class BatchPlan:
             none = np.zeros((len(rows.groups), 0), dtype=np.int64)
             return none, none
         in_query_lang = rows.query_langs[:, None] == np.arange(len(self.langs))
+        wanted = "query" if kind == MONOLINGUAL else self.config.negative_languages
+        allowed = {
+            "query": in_query_lang,
+            "other": ~in_query_lang,
+            "any": np.ones_like(in_query_lang),
+        }[wanted]
         return draw_negatives(
             rng,
             self.table,
             self.pools[dataset],
             rows.groups,
-            in_query_lang if kind == MONOLINGUAL else ~in_query_lang,
+            allowed,
             self.config.negatives_per_query,
+            or_any_language=kind == CROSS_LINGUAL and wanted == "query",
         )
 
-    def _weigh_languages(self) -> tuple[FloatArray, FloatArray]:
-        """Return the weights of languages, and of data sets within each language.
-
-        A data set serves a language only if it has enough different meanings there for a batch.
-        """
-        sizes = np.stack([np.diagonal(pools.sizes) for pools in self.pools])  # (datasets, langs)
-        for dataset, lang in np.argwhere(sizes > 0):
-            if not self._fills_a_batch(self.pools[dataset].monolingual_groups(int(lang))):
-                sizes[dataset, lang] = 0
+    def _draw_parallels(self, index: int, rows: _Rows) -> tuple[Texts, Texts]:
+        if not self.parallels:
+            return no_texts(self.config.size), no_texts(self.config.size)
+        rng = self._random_parallels.at(index)
         return (
-            _powers(sizes.sum(axis=0), self.config.language_exponent),
-            _powers(sizes, self.config.size_exponent) * self._dataset_factors()[:, None],
+            draw_parallels(rng, self.table.query, rows.groups, rows.query_langs),
+            draw_parallels(rng, self.table.passage, rows.groups, rows.passage_langs),
         )
-
-    def _weigh_pairs(self, pools: Pools) -> FloatArray:
-        """Return the weights of the ordered pairs of languages: (languages, languages)."""
-        sizes = pools.sizes[:-1].copy()
-        np.fill_diagonal(sizes, 0)
-        return _powers(sizes, self.config.language_exponent)
-
-    def _weigh_cross_datasets(self) -> FloatArray:
-        members = [pools.cross_lingual_groups() for pools in self.pools]
-        sizes = [len(groups) if self._fills_a_batch(groups) else 0 for groups in members]
-        return _powers(np.array(sizes), self.config.size_exponent) * self._dataset_factors()
-
-    def _dataset_factors(self) -> FloatArray:
-        weights = self.config.dataset_weights
-        return np.array([weights.get(name, 1.0) for name in self.table.datasets])
-
-    def _fills_a_batch(self, groups: IntArray) -> bool:
-        """Say whether the groups have enough different meanings; a few usually show it."""
-        few = groups[: 8 * self.config.size]
-        return any(self._meanings(some) >= self.config.size for some in (few, groups))
-
-    def _meanings(self, groups: IntArray) -> int:
-        return len(np.unique(self.table.meaning[groups]))
-
-    def _check(self) -> None:
-        share = self.config.share_range[0]
-        small = [i for i, weight in enumerate(self.language_weights) if weight == 0]
-        skip = self.config.small_languages == "skip" and len(small) < len(self.langs)
-        if share > 0 and small and not skip:
-            most = {
-                self.langs[i]: max(self._meanings(p.monolingual_groups(i)) for p in self.pools)
-                for i in small
-            }
-            raise ConfigError(
-                f"a monolingual batch needs {self.config.size} different groups of one language in "
-                f"one data set; too few: {', '.join(f'{k} ({n})' for k, n in most.items())}; "
-                "reduce batches.size, list other languages, or set batches.small_languages: skip"
-            )
-        if share < 1 and not self._cross_dataset_weights.any():
-            most_pairs = max(self._meanings(p.cross_lingual_groups()) for p in self.pools)
-            raise ConfigError(
-                f"a cross-lingual batch needs {self.config.size} different groups with a query and "
-                f"a passage in different languages in one data set; the most is {most_pairs}; "
-                "reduce batches.size, add parallel data, or set batches.regime: monolingual"
-            )
-
-
-def _powers(sizes: IntArray, exponent: float) -> FloatArray:
-    """Return sizes to a power, and 0 for size 0 even at exponent 0."""
-    return np.where(sizes > 0, np.maximum(sizes, 1).astype(np.float64) ** exponent, 0.0)
 
 
 def _ends(weights: FloatArray) -> FloatArray:

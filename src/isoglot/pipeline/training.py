@@ -152,7 +152,14 @@ def plan_batches(config: AuditedConfig) -> BatchPlan:
 
 
 def _plan(config: OptimisationConfig, data: TrainingData) -> BatchPlan:
-    return BatchPlan(data.table, config.planned_batches, config.training.seed)
+    training = config.training
+    return BatchPlan(
+        data.table,
+        config.planned_batches,
+        training.seed,
+        count=training.steps * training.gradient_accumulation,
+        parallels=config.loss.needs_parallel_texts,
+    )
 
 
 def _score_of(data: TrainingData, config: DevelopmentConfig) -> DevelopmentScore | None:

@@ -39,7 +39,10 @@ def census_text(available: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
         text_columns=1,
     )
     batches = drawn["monolingual_batches_by_language"]
-    langs = sorted({lang for rows in datasets.values() for lang in rows["monolingual"]})
+    langs = sorted(
+        {lang for rows in datasets.values() for lang in rows["monolingual"]}
+        | {lang for pair in drawn["rows_by_pair"] for lang in pair.split("-")}
+    )
     languages = Table(
         ("language", "monolingual rows", "monolingual batches", "rows as query", "rows as passage"),
         tuple(
@@ -59,11 +62,35 @@ def census_text(available: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
         f"{available['languages']} languages, {available['ordered_pairs']} ordered pairs"
     )
     kinds = ", ".join(f"{count} {kind}" for kind, count in drawn["batches"].items())
-    return f"{head}\n\n{sizes.to_text()}\n{languages.to_text()}\nbatches of this run: {kinds}"
+    lines = [
+        f"batches of this run: {kinds}; expected share of monolingual ones "
+        f"{available['monolingual_share']:.3g}",
+        *_fed(datasets),
+    ]
+    if "parallel_rows" in drawn:
+        rows = sum(drawn["rows_by_pair"].values())
+        found = drawn["parallel_rows"]
+        lines.append(
+            f"of {rows} rows, {found['query']} have their query and {found['passage']} their "
+            "passage in another language, too"
+        )
+    return "\n".join([head, "", sizes.to_text(), languages.to_text(), *lines])
+
+
+def _fed(datasets: Mapping[str, Any]) -> list[str]:
+    """Say from which data sets batches of each kind are drawn, and from which none are."""
+    kinds: dict[str, list[str]] = {"monolingual": [], "cross-lingual": [], "no": []}
+    for name, rows in datasets.items():
+        for kind in rows["feeds"] or ["no"]:
+            kinds[kind].append(name)
+    return [f"{kind} batches from: {', '.join(names)}" for kind, names in kinds.items() if names]
 
 
 def batch_text(table: ParallelTable, batch: Batch) -> str:
-    """Return the rows of one batch as text: languages, group, query, passage, negatives."""
+    """Return the rows of one batch as text: languages, group, query, passage, negatives.
+
+    Queries and passages in another language are shown below those that they are parallel to.
+    """
     lines = [
         f"batch {batch.index}: {batch.kind}, {table.datasets[batch.dataset]}, {len(batch)} rows"
     ]
@@ -72,10 +99,20 @@ def batch_text(table: ParallelTable, batch: Batch) -> str:
         passage_lang = table.langs[int(batch.passage_langs[row])]
         lines.append(f"{query_lang}-{passage_lang}  {table.group_ids[int(batch.groups[row])]}")
         lines.append(f"    query     {_start(table, batch.query_texts[row])}")
+        text, lang = batch.parallel_query_texts[row], batch.parallel_query_langs[row]
+        lines += _in_lang("parallel", table, text, lang)
         lines.append(f"    passage   {_start(table, batch.passage_texts[row])}")
+        text, lang = batch.parallel_passage_texts[row], batch.parallel_passage_langs[row]
+        lines += _in_lang("parallel", table, text, lang)
         for text, lang in zip(batch.negative_texts[row], batch.negative_langs[row], strict=True):
-            lines.append(f"    negative  {_start(table, text)} ({table.langs[int(lang)]})")
+            lines += _in_lang("negative", table, text, lang)
     return "\n".join(lines)
+
+
+def _in_lang(what: str, table: ParallelTable, row: np.int64, lang: np.int64) -> list[str]:
+    if row == ABSENT:
+        return []
+    return [f"    {what:8}  {_start(table, row)} ({table.langs[int(lang)]})"]
 
 
 def _start(table: ParallelTable, row: np.int64) -> str:
