@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.torch import load_file
+
 from isoglot.config.schema import AlignConfig, TrainConfig
 from isoglot.data.groups import write_groups
 from isoglot.data.mini import load_mini_groups
@@ -64,3 +67,21 @@ def align_config(data: Path, /, **sections: Any) -> AlignConfig:
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section}
     return AlignConfig.model_validate(values)
+
+
+def weights(model: Path) -> dict[str, dict[str, torch.Tensor]]:
+    """Return the tensors of a saved model, by file."""
+    return {
+        str(path.relative_to(model)): load_file(path)
+        for path in sorted(model.rglob("*.safetensors"))
+    }
+
+
+def assert_same_bits(one: Path, other: Path) -> None:
+    """Compare two saved models bit by bit."""
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    for name, tensors in first.items():
+        assert tensors.keys() == second[name].keys()
+        for key, tensor in tensors.items():
+            assert torch.equal(tensor, second[name][key]), f"{name}: {key}"

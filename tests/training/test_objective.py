@@ -15,6 +15,7 @@ from isoglot.records import Group
 from isoglot.training import objective as module
 from isoglot.training.inputs.build import build_collator
 from isoglot.training.inputs.collate import PlannedBatches
+from isoglot.training.inputs.teacher import load_teacher
 from isoglot.training.losses import info_nce
 from isoglot.training.objective import Objective
 from tests.models.checkpoints import LANGS, sentences
@@ -23,6 +24,16 @@ LOSSES = {
     "in-batch": LossConfig(),
     "explicit": LossConfig(negatives="explicit"),
     "both": LossConfig(negatives="both", matryoshka_dims=(8, 16)),
+    "objectives": LossConfig.model_validate(
+        {
+            "contrastive_weight": 0.4,
+            "negatives": "both",
+            "query_agreement": {"weight": 0.7},
+            "passage_agreement": {"weight": 0.3},
+            "reversed": {"agreement": 0.2},
+            "distillation": {"lang": LANGS[0], "target": "scores"},
+        }
+    ),
 }
 
 
@@ -46,9 +57,11 @@ def encoder(path, *, dropout):
 
 def inputs_of(model, table, loss, **training):
     negatives = 0 if loss.negatives == "in-batch" else 2
-    plan = BatchPlan(table, BatchConfig(size=12, negatives_per_query=negatives), seed=0)
+    batches = BatchConfig(size=12, negatives_per_query=negatives)
+    plan = BatchPlan(table, batches, seed=0, parallels=loss.needs_parallel_texts)
     collate = build_collator(model, table, TrainingConfig(**training))
-    return PlannedBatches(plan, collate, 5)[3]
+    teacher = load_teacher(model, table, loss.distillation)
+    return PlannedBatches(plan, collate, 5, teacher=teacher)[3]
 
 
 def gradients(model):
@@ -111,9 +124,11 @@ def test_in_fp32_a_cached_gradient_differs_by_rounding_alone(checkpoints, table,
 
 def test_the_loss_is_cached_in_blocks_of_queries(checkpoints, table, monkeypatch):
     model = encoder(checkpoints["static"], dropout=0.0)
-    whole = plain(model, table, LOSSES["both"])
-    monkeypatch.setattr(module, "_LOSS_ROWS", 5)
-    assert_same(cached(model, table, LOSSES["both"], mini_batch_size=4), whole)
+    for loss in (LOSSES["both"], LOSSES["objectives"]):
+        with monkeypatch.context() as patch:
+            whole = plain(model, table, loss)
+            patch.setattr(module, "_LOSS_ROWS", 5)
+            assert_same(cached(model, table, loss, mini_batch_size=4), whole)
 
 
 def test_a_part_is_encoded_again_with_the_dropout_it_had(checkpoints, table):

@@ -23,6 +23,7 @@ from isoglot.training.gathering import gather_rows, scatter_gradient
 from isoglot.training.inputs.build import build_collator
 from isoglot.training.inputs.collate import PlannedBatches
 from isoglot.training.inputs.slices import ALONE, Process, slice_of
+from isoglot.training.inputs.teacher import load_teacher
 from isoglot.training.loop.processes import current_process, mean_over_processes
 from isoglot.training.objective import Objective
 from tests.models.checkpoints import LANGS, sentences
@@ -47,6 +48,14 @@ LOSSES = {
     "in-batch": LossConfig(),
     "explicit": LossConfig(negatives="explicit"),
     "both, matryoshka": LossConfig(negatives="both", matryoshka_dims=(8, 16)),
+    "objectives": LossConfig.model_validate(
+        {
+            "query_agreement": {},
+            "passage_agreement": {"distance": "cosine"},
+            "reversed": {"agreement": 0.2},
+            "distillation": {"lang": LANGS[0]},
+        }
+    ),
 }
 WAYS = {
     "one part": {"length_buckets": 1},
@@ -57,9 +66,11 @@ WAYS = {
 
 def table_of(count=40):
     texts = iter(sentences())
+    # Every third group is in two languages only: not all rows have what an objective looks for.
+    langs = [LANGS if i % 3 else LANGS[1:3] for i in range(count)]
     groups = [
-        Group(f"g{i}", {lang: next(texts) for lang in LANGS}, {lang: next(texts) for lang in LANGS})
-        for i in range(count)
+        Group(f"g{i}", {lang: next(texts) for lang in own}, {lang: next(texts) for lang in own})
+        for i, own in enumerate(langs)
     ]
     return build_table({"a": groups})
 
@@ -162,9 +173,12 @@ def loss_and_gradients(path, loss, way, process):
     model = load_encoder(ModelConfig(name=str(path)), device="cpu").train().double()
     table = table_of()
     negatives = 0 if loss.negatives == "in-batch" else 2
-    plan = BatchPlan(table, BatchConfig(size=ROWS, negatives_per_query=negatives), seed=0)
+    batches = BatchConfig(size=ROWS, negatives_per_query=negatives)
+    plan = BatchPlan(table, batches, seed=0, parallels=loss.needs_parallel_texts)
     training = TrainingConfig(**way)
-    inputs = PlannedBatches(plan, build_collator(model, table, training), 5, process)[3]
+    collate = build_collator(model, table, training)
+    teacher = load_teacher(model, table, loss.distillation)
+    inputs = PlannedBatches(plan, collate, 5, process, teacher)[3]
     objective, wrapped, apart = Objective(model, loss, None, process), model, contextlib.nullcontext
     if process.count > 1:
         wrapped = DistributedDataParallel(

@@ -8,7 +8,6 @@ import pytest
 import torch
 import yaml
 from pydantic import ValidationError
-from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Router, StaticEmbedding
 from transformers import TrainerCallback
@@ -25,42 +24,19 @@ from isoglot.pipeline.training import run_alignment, run_training
 from isoglot.records import Group
 from isoglot.training.loop.trainer import PlannedTrainer
 from isoglot.training.run_folder import hash_data
-from tests.training.runs import align_config, train_config, write_bitext, write_training_groups
+from tests.training.runs import (
+    align_config,
+    assert_same_bits,
+    train_config,
+    weights,
+    write_training_groups,
+)
 
 FILES = {
     *("config.yaml", "data.json", "census.json", "audit.json"),
     *("start.json", "log.json", "speed.json", "provenance.json", "model", "COMPLETE"),
 }
 TEXTS = ["Warum geht Brotteig auf?", "Kwa nini?"]
-
-
-@pytest.fixture(scope="module")
-def groups(tmp_path_factory):
-    return write_training_groups(tmp_path_factory.mktemp("data") / "groups.jsonl")
-
-
-@pytest.fixture(scope="module")
-def bitext(tmp_path_factory):
-    return write_bitext(tmp_path_factory.mktemp("data") / "bitext.jsonl")
-
-
-@pytest.fixture
-def stop_after(monkeypatch):
-    """Interrupt the run when a step is done and its checkpoint, if it has one, is written."""
-
-    def arm(step):
-        original = PlannedTrainer._maybe_log_save_evaluate
-
-        def until(self, *args, **kwargs):
-            result = original(self, *args, **kwargs)
-            if self.state.global_step == step:
-                raise KeyboardInterrupt
-            return result
-
-        monkeypatch.setattr(PlannedTrainer, "_maybe_log_save_evaluate", until)
-        return lambda: monkeypatch.setattr(PlannedTrainer, "_maybe_log_save_evaluate", original)
-
-    return arm
 
 
 def read_json(path):
@@ -74,22 +50,6 @@ def losses(folder):
 def scores(folder):
     rows = read_json(folder / "log.json")
     return {row["step"]: row["eval_score"] for row in rows if "eval_score" in row}
-
-
-def weights(model):
-    return {
-        str(path.relative_to(model)): load_file(path)
-        for path in sorted(model.rglob("*.safetensors"))
-    }
-
-
-def assert_same_bits(one, other):
-    first, second = weights(one), weights(other)
-    assert first.keys() == second.keys()
-    for name, tensors in first.items():
-        assert tensors.keys() == second[name].keys()
-        for key, tensor in tensors.items():
-            assert torch.equal(tensor, second[name][key]), f"{name}: {key}"
 
 
 @pytest.mark.parametrize("layout", ["xlm-r", "labse", "static"])

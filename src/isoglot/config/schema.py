@@ -138,6 +138,12 @@ class AlignLossConfig(LossConfig):
 
     negatives: Literal["in-batch"] = "in-batch"
 
+    @model_validator(mode="after")
+    def _possible_objectives(self) -> Self:
+        if self.distillation is not None and self.distillation.teacher is None:
+            raise ValueError("distillation.teacher: an encoder made from nothing needs a teacher")
+        return self
+
 
 class AlignTrainingConfig(TrainingConfig):
     """The optimisation of an alignment: vectors of single subwords need long steps."""

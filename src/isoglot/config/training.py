@@ -34,6 +34,16 @@ __all__ = [
 DEVELOPMENT = "development.path"
 """Name of the development file beside the data sets, which have names of their own."""
 
+_OBJECTIVES = (
+    "query_agreement",
+    "passage_agreement",
+    "reversed",
+    "distillation",
+    "transport",
+    "translation_modelling",
+)
+"""Sections of the loss that each add a term."""
+
 Regime = Literal["monolingual", "cross-lingual", "hybrid"]
 
 
@@ -112,6 +122,31 @@ class LossConfig(StrictModel):
     distillation: DistillationConfig | None = None
     transport: TransportConfig | None = None
     translation_modelling: TranslationModellingConfig | None = None
+
+    @property
+    def needs_parallel_texts(self) -> bool:
+        """Whether batches must hold their texts in a second language, too."""
+        return any(
+            objective is not None
+            for objective in (
+                self.query_agreement,
+                self.passage_agreement,
+                self.transport,
+                self.translation_modelling,
+            )
+        )
+
+    @model_validator(mode="after")
+    def _something_to_train(self) -> Self:
+        if self.contrastive_weight == 0 and not self._objectives():
+            raise ValueError(
+                "contrastive_weight: 0 leaves nothing to train; add an objective, such as "
+                "distillation"
+            )
+        return self
+
+    def _objectives(self) -> list[str]:
+        return [name for name in _OBJECTIVES if getattr(self, name) is not None]
 
     @model_validator(mode="after")
     def _distinct_dims(self) -> Self:

@@ -30,6 +30,7 @@ from isoglot.models.static import (
 from isoglot.training.inputs.augment import Augmentation
 from isoglot.training.inputs.collate import TokenCollator
 from isoglot.training.inputs.packing import FlatPacker
+from isoglot.training.inputs.teacher import load_teacher
 from isoglot.training.loop.processes import from_first, is_first
 from isoglot.training.loop.sharding import is_sharded
 from isoglot.training.prepared import Prepared, Report
@@ -75,7 +76,8 @@ def align(config: AlignConfig, prepared: Prepared, folder: Path, report: Report)
     packer = FlatPacker(config.training.mini_batch_size)
     sharded = is_sharded(config, report)
     collate = TokenCollator(store, store, packer, augmentation)
-    trainer = start(model, collate, prepared, run, sharded=sharded)
+    teacher = load_teacher(model, table, config.loss.distillation)
+    trainer = start(model, collate, prepared, run, sharded=sharded, teacher=teacher)
     if is_first():
         write_text(run.subwords, tokenizer.to_str())
     fit(trainer, run, partial(_save, config, table), report)

@@ -147,10 +147,17 @@ def hash_data(config: TrainConfig | AlignConfig) -> dict[str, str]:
     What is not on this machine is a data set of the hub; it is named with its revision.
     """
     hashes: dict[str, str] = {}
-    if isinstance(config, TrainConfig) and config.model.lora is not None:
+    distillation = config.loss.distillation
+    teacher = distillation.teacher if distillation is not None else None
+    if isinstance(config, TrainConfig) and (
         # A checkpoint holds the adapter alone; it means nothing on other weights.
-        folder = Path(config.model.name)
-        hashes |= _hash_path("model", folder) or {"model": config.model.revision or "main"}
+        config.model.lora is not None
+        # The encoder as it was is the teacher, of a resumed run as well.
+        or (distillation is not None and teacher is None)
+    ):
+        hashes |= _hash_model("model", config.model.name, config.model.revision)
+    if teacher is not None:
+        hashes |= _hash_model("loss.distillation.teacher", teacher.name, teacher.revision)
     for source in config.data:
         on_hub = {source.label: f"{source.path}@{source.revision or 'main'}"}
         hashes |= _hash_path(source.label, Path(source.path)) or on_hub
@@ -163,6 +170,10 @@ def hash_data(config: TrainConfig | AlignConfig) -> dict[str, str]:
             if audited.data is not None:
                 hashes |= _hash_path(f"audit.{audited.benchmark}", Path(audited.data))
     return hashes
+
+
+def _hash_model(key: str, name: str, revision: str | None) -> dict[str, str]:
+    return _hash_path(key, Path(name)) or {key: revision or "main"}
 
 
 def _hash_path(name: str, path: Path) -> dict[str, str]:
@@ -178,7 +189,7 @@ def _changed(record: Path, data: Mapping[str, str]) -> str | None:
     names = sorted(name for name in {*stored, *data} if stored.get(name) != data.get(name))
     if not names:
         return None
-    whole = names[0].startswith((DEVELOPMENT, "audit.", "model"))
+    whole = names[0].startswith((DEVELOPMENT, "audit.", "model", "loss."))
     return names[0] if whole else f"data.{names[0]}"
 
 

@@ -20,6 +20,7 @@ from isoglot.models.loading import load_encoder
 from isoglot.training.checks import check_dims, check_encoder, check_trackers
 from isoglot.training.inputs.build import build_collator
 from isoglot.training.inputs.collate import Collate, PlannedBatches
+from isoglot.training.inputs.teacher import Teacher, load_teacher
 from isoglot.training.loop.arguments import training_arguments
 from isoglot.training.loop.checkpoints import last_intact, remove_newer
 from isoglot.training.loop.processes import current_process, from_first, is_first, wait_for_all
@@ -72,7 +73,8 @@ def train(config: TrainConfig, prepared: Prepared, folder: Path, report: Report)
     sharded = is_sharded(config, report)
     training = equal_parts(config.training) if sharded else config.training
     collate = build_collator(model, prepared.plan.table, training)
-    trainer = start(model, collate, prepared, run, sharded=sharded)
+    teacher = load_teacher(model, prepared.plan.table, config.loss.distillation)
+    trainer = start(model, collate, prepared, run, sharded=sharded, teacher=teacher)
     fit(trainer, run, _save, report)
     return run.model
 
@@ -84,6 +86,7 @@ def start(
     run: RunFolder,
     *,
     sharded: bool = False,
+    teacher: Teacher | None = None,
 ) -> PlannedTrainer:
     """Make all that a run needs and then, when nothing can fail any more, open its folder.
 
@@ -93,6 +96,7 @@ def start(
         prepared: Batches, development score and audit.
         run: The folder; its config says how to train.
         sharded: Whether several processes hold the weights in parts.
+        teacher: What is distilled, if anything is.
 
     Raises:
         ArtifactError: If the folder cannot be written.
@@ -120,7 +124,7 @@ def start(
         ShardedTrainer if sharded else PlannedTrainer,
         arguments,
         model=model,
-        batches=PlannedBatches(plan, collate, count, process),
+        batches=PlannedBatches(plan, collate, count, process, teacher),
         objective=Objective(model, config.loss, _DTYPES[run.precision], process),
         cached=config.training.mini_batch_size is not None,
         score=prepared.score,

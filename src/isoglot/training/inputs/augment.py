@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from isoglot.batches.plan import Batch
 from isoglot.batches.randomness import RandomStreams
+from isoglot.data.parallel import ABSENT
 from isoglot.data.tokens import TokenStore
 from isoglot.training.inputs.ragged import Ragged, gather
 
@@ -38,14 +39,18 @@ class Augmentation:
         self._random = RandomStreams("tokens", seed)
 
     def __call__(self, batch: Batch, queries: TokenStore, passages: TokenStore) -> list[Ragged]:
-        """Return what is left of the batch's queries, passages and negatives."""
+        """Return what is left of the batch's texts, column by column."""
         rng = self._random.at(batch.index)
         crop = np.where(batch.query_texts == batch.passage_texts, self._crop, 1.0)
-        negatives = batch.negative_texts.ravel()
+        whole = (
+            (passages, batch.negative_texts.ravel()),
+            (queries, batch.parallel_query_texts[batch.parallel_query_texts != ABSENT]),
+            (passages, batch.parallel_passage_texts[batch.parallel_passage_texts != ABSENT]),
+        )
         return [
             self._shorten(rng, queries, batch.query_texts, crop),
             self._shorten(rng, passages, batch.passage_texts, crop),
-            self._shorten(rng, passages, negatives, np.ones(len(negatives))),
+            *(self._shorten(rng, store, texts, np.ones(len(texts))) for store, texts in whole),
         ]
 
     def _shorten(

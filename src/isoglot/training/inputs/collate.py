@@ -1,14 +1,15 @@
 """Planned batches to model inputs: stored tokens, in parts of like length.
 
-The texts of a batch are its queries, its passages and its explicit negatives, in this order.
+The texts of a batch are its queries, its passages and its explicit negatives, then its parallel
+queries and its parallel passages, as far as there are any, in this order.
 ``TokenCollator`` gathers tokens made once. ``TextCollator`` serves encoders whose inputs are more
 than tokens, and lets them tokenize at every visit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, TypedDict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from isoglot.batches.plan import Batch, BatchPlan
-from isoglot.data.parallel import ParallelTable
+from isoglot.data.parallel import ABSENT, ParallelTable
 from isoglot.data.tokens import TokenStore
 from isoglot.training.inputs.augment import Augmentation
 from isoglot.training.inputs.lengths import count_parts
@@ -26,6 +27,8 @@ from isoglot.training.inputs.packing import Features, Packer
 from isoglot.training.inputs.ragged import Ragged
 from isoglot.training.inputs.reading import Role, read
 from isoglot.training.inputs.slices import ALONE, Process, slice_of
+from isoglot.training.inputs.teacher import TaughtInputs, Teacher
+from isoglot.training.objectives.tokens import TokenObjective
 
 __all__ = ["Collate", "Inputs", "Parts", "PlannedBatches", "TextCollator", "TokenCollator"]
 
@@ -50,6 +53,18 @@ class Inputs(TypedDict):
     """Rows of this process."""
     total: int
     """Rows of the global batch."""
+    negatives: int
+    """Explicit negatives of a row."""
+    parallel_query_rows: Tensor
+    """Positions of the rows of this process that have a parallel query."""
+    parallel_query_total: int
+    """Their number in the global batch."""
+    parallel_passage_rows: Tensor
+    parallel_passage_total: int
+    taught: TaughtInputs | None
+    """What a teacher says, if there is one."""
+    tokens: list[Any]
+    """What each objective on tokens trains on."""
 
 
 Collate = Callable[[Batch, Process], Parts]
@@ -64,15 +79,25 @@ class PlannedBatches(Dataset[Inputs]):
         collate: Turns rows into model inputs.
         count: Number of batches of the run.
         process: The process that trains.
+        teacher: Looks up what a teacher says.
+        tokens: Objectives on tokens, which have inputs of their own.
     """
 
     def __init__(
-        self, plan: BatchPlan, collate: Collate, count: int, process: Process = ALONE
+        self,
+        plan: BatchPlan,
+        collate: Collate,
+        count: int,
+        process: Process = ALONE,
+        teacher: Teacher | None = None,
+        tokens: Sequence[TokenObjective] = (),
     ) -> None:
         self.plan = plan
         self.collate = collate
         self.count = count
         self.process = process
+        self.teacher = teacher
+        self.tokens = tokens
 
     def __len__(self) -> int:
         return self.count
@@ -88,7 +113,35 @@ class PlannedBatches(Dataset[Inputs]):
             "kind": batch.kind,
             "rows": rows.stop - rows.start,
             "total": len(batch),
+            "negatives": batch.negative_texts.shape[1],
+            "parallel_query_rows": _present(batch.parallel_query_texts[rows]),
+            "parallel_query_total": int((batch.parallel_query_texts != ABSENT).sum()),
+            "parallel_passage_rows": _present(batch.parallel_passage_texts[rows]),
+            "parallel_passage_total": int((batch.parallel_passage_texts != ABSENT).sum()),
+            "taught": self.teacher.look_up(batch, self.process) if self.teacher else None,
+            "tokens": [objective.inputs(batch, self.process) for objective in self.tokens],
         }
+
+
+def _present(texts: npt.NDArray[np.int64]) -> Tensor:
+    """Return the positions of the texts that there are."""
+    return torch.from_numpy(np.flatnonzero(texts != ABSENT))
+
+
+def columns_of(batch: Batch) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return the texts of a batch, column by column, in the order of their vectors."""
+    queries, passages = batch.parallel_query_texts, batch.parallel_passage_texts
+    return (
+        batch.query_texts,
+        batch.passage_texts,
+        batch.negative_texts.ravel(),
+        queries[queries != ABSENT],
+        passages[passages != ABSENT],
+    )
+
+
+_READ_AS = ((0, 3), (1, 2, 4))
+"""Which of the columns are read as queries, and which as passages."""
 
 
 class TextCollator:
@@ -117,18 +170,23 @@ class TextCollator:
 
     def __call__(self, batch: Batch, process: Process) -> Parts:
         """Return the parts of a process's rows, in the order of the texts."""
-        most = process.most_rows(len(batch))
-        batch = slice_of(batch, process.rows(len(batch)))
-        each = 1 + batch.negative_texts.shape[1]
-        passages = np.concatenate([batch.passage_texts, batch.negative_texts.ravel()])
+        slices = [slice_of(batch, process.rows(len(batch), rank)) for rank in range(process.count)]
+        own = columns_of(slices[process.rank])
+        sizes = [[len(column) for column in columns_of(part)] for part in slices]
         features: list[Features] = []
-        for role, texts, largest in zip(
-            self._roles, (batch.query_texts, passages), (most, each * most), strict=True
-        ):
+        encoded: list[npt.NDArray[np.int64]] = []
+        places = np.split(np.arange(sum(map(len, own))), np.cumsum([len(c) for c in own])[:-1])
+        for role, columns in zip(self._roles, _READ_AS, strict=True):
+            texts = np.concatenate([own[column] for column in columns])
+            encoded.extend(places[column] for column in columns)
+            largest = max(sum(size[column] for column in columns) for size in sizes)
             for rows in np.array_split(texts, count_parts(largest, self._most_texts)):
                 part = self._table.texts.take(rows).to_pylist()
                 features.append(dict(read(self._model, part, role)))
-        return Parts(features, np.arange(len(batch) + len(passages)))
+        order = np.concatenate(encoded)
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        return Parts(features, place)
 
 
 class TokenCollator:
@@ -155,21 +213,20 @@ class TokenCollator:
 
     def __call__(self, batch: Batch, process: Process) -> Parts:
         """Return the parts of a process's rows."""
-        rows, each = process.rows(len(batch)), batch.negative_texts.shape[1]
-        largest = process.most_rows(len(batch)) * (2 + each)
+        slices = [slice_of(batch, process.rows(len(batch), rank)) for rank in range(process.count)]
+        sizes = [[len(column) for column in columns_of(part)] for part in slices]
         if self._augmentation is None:
-            batch = slice_of(batch, rows)
-            columns = [
-                Ragged.of_texts(self._queries, batch.query_texts),
-                Ragged.of_texts(self._passages, batch.passage_texts),
-                Ragged.of_texts(self._passages, batch.negative_texts.ravel()),
-            ]
+            stores = (self._queries, self._passages, self._passages, self._queries, self._passages)
+            texts = columns_of(slices[process.rank])
+            columns = list(map(Ragged.of_texts, stores, texts))
         else:
             # What is left of a text depends on the batch, not on which process trains on it.
             whole = self._augmentation(batch, self._queries, self._passages)
-            negatives = slice(rows.start * each, rows.stop * each)
+            starts = np.sum(sizes[: process.rank], axis=0, dtype=np.int64, initial=0)
             columns = [
-                column.cut(part)
-                for column, part in zip(whole, (rows, rows, negatives), strict=True)
+                column.cut(slice(int(start), int(start) + size))
+                for column, start, size in zip(
+                    whole, np.broadcast_to(starts, len(whole)), sizes[process.rank], strict=True
+                )
             ]
-        return Parts(*self._packer(Ragged.join(columns), largest))
+        return Parts(*self._packer(Ragged.join(columns), max(map(sum, sizes))))

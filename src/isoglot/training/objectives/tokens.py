@@ -1,0 +1,32 @@
+"""What an objective on tokens is: one that encodes texts of its own, not only their vectors."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from isoglot.batches.plan import Batch
+from isoglot.training.inputs.slices import Process
+
+__all__ = ["TokenInputs", "TokenObjective"]
+
+TokenInputs = dict[str, Any]
+"""Tensors, and nested lists and dicts of them, which the trainer moves to the device; counts."""
+
+
+class TokenObjective(Protocol):
+    """A term of the loss."""
+
+    @property
+    def highest(self) -> float:
+        """No mean over pairs is above this unless the encoder has lost its way."""
+        ...
+
+    def inputs(self, batch: Batch, process: Process) -> TokenInputs:
+        """Return what a process trains on; a function of the batch and seeds alone."""
+        ...
+
+    def loss(self, model: nn.Module, inputs: TokenInputs) -> Tensor:
+        """Return the process's share: the mean over processes is the mean over the batch."""
+        ...
