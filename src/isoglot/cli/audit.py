@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["audit"]
 
-_FORMATS = ("groups", "bitext", "squad", "hub")
+_FORMATS = ("groups", "bitext", "squad", "afriqa", "hub")
 
 
 def audit(

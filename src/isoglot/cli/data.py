@@ -53,7 +53,7 @@ def prepare(
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder with its files; default: download.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Split of MIRACL or BEIR.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of MIRACL, AfriQA or BEIR.")] = None,
     overrides: Overrides = None,
 ) -> None:
     """Fetch and check a benchmark; or read a config's training data, so that runs start at once."""

@@ -48,7 +48,7 @@ def evaluate(
         str | None,
         typer.Option(help="LAReQA layout: sentence (default) or sentence-with-paragraph."),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Split of MIRACL or BEIR.")] = None,
+    split: Annotated[str | None, typer.Option(help="Split of MIRACL, AfriQA or BEIR.")] = None,
     lang: Annotated[
         str | None, typer.Option(help="BEIR layout: language of lines that do not name theirs.")
     ] = None,
@@ -56,7 +56,7 @@ def evaluate(
         list[str] | None, typer.Option(help="As ir_measures writes it. Repeatable.")
     ] = None,
     passage_text: Annotated[
-        str | None, typer.Option(help="MIRACL and BEIR: 'title text' (default) or 'text'.")
+        str | None, typer.Option(help="MIRACL, AfriQA and BEIR: 'title text' (default) or 'text'.")
     ] = None,
     run_depth: Annotated[
         int | None, typer.Option(min=0, help="Passages per query in written runs; default 100.")

@@ -49,7 +49,7 @@ class AuditConfig(StrictModel):
     data: str | None = None
     """Folder with the benchmark's files; default: downloaded."""
     split: str | None = None
-    """Split of MIRACL or BEIR."""
+    """Split of MIRACL, AfriQA or BEIR."""
     lang: Language | None = None
     """Language of a BEIR folder whose lines do not name theirs."""
 
@@ -178,9 +178,9 @@ class EvaluationConfig(StrictModel):
     """Folder with the benchmark's files; default: downloaded."""
     candidates: Literal["sentence", "sentence-with-paragraph"] = "sentence"
     split: str | None = None
-    """Split of MIRACL or BEIR."""
+    """Split of MIRACL, AfriQA or BEIR."""
     passage_text: Literal["title text", "text"] = "title text"
-    """MIRACL and BEIR: what of a passage is encoded."""
+    """MIRACL, AfriQA and BEIR: what of a passage is encoded."""
     lang: Language | None = None
     """Language of a BEIR folder whose lines do not name theirs."""
     measures: Annotated[tuple[str, ...], Field(min_length=1)] = (

@@ -19,7 +19,7 @@ class SourceConfig(StrictModel):
 
     path: str
     """File, folder or, for ``format: hub``, a Hugging Face data set."""
-    format: Literal["groups", "bitext", "squad", "hub"] = "groups"
+    format: Literal["groups", "bitext", "squad", "afriqa", "hub"] = "groups"
     name: str | None = None
     """Name in logs and in the census; default: the file's name."""
     language: Language | None = None
@@ -27,7 +27,7 @@ class SourceConfig(StrictModel):
     sources: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """``bitext`` only: read the rows with one of these in their field ``source``; default: all."""
     query_column: str = "query"
-    """``hub`` only, like the columns below."""
+    """``hub`` only, like the columns below and ``revision``."""
     passage_column: str = "passage"
     query_lang: str | None = None
     """Language of the queries, or the column that holds it."""
@@ -35,6 +35,7 @@ class SourceConfig(StrictModel):
     negative_columns: tuple[str, ...] = ()
     id_column: str | None = None
     split: str = "train"
+    """``afriqa``, whose path is a folder, and ``hub``."""
     revision: str | None = None
 
     @model_validator(mode="after")

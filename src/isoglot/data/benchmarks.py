@@ -14,7 +14,14 @@ from isoglot.data.lareqa import check_candidates
 from isoglot.data.layouts import LoadOptions, load_layout
 from isoglot.data.mini import load_mini
 from isoglot.data.miracl import check_passage_text
-from isoglot.data.named import load_miracl, load_miracl_mini, load_mlqa_r, load_xquad_r
+from isoglot.data.named import (
+    AFRIQA_LANGS,
+    load_afriqa,
+    load_miracl,
+    load_miracl_mini,
+    load_mlqa_r,
+    load_xquad_r,
+)
 from isoglot.data.published_counts import LAREQA_COUNTS, MIRACL_LANGS
 from isoglot.errors import ConfigError, DataError, did_you_mean
 from isoglot.languages import normalize_languages
@@ -59,6 +66,18 @@ BENCHMARKS = {
         "Apache-2.0, texts CC BY-SA",
         "--data",
     ),
+    "afriqa": Benchmark(
+        AFRIQA_LANGS,
+        "1,839 dev queries in African languages, 3,589 passages in en and fr",
+        "CC BY 4.0",
+        "--data",
+    ),
+    "afriqa-pivot": Benchmark(
+        AFRIQA_LANGS,
+        "afriqa and its questions in en and fr: 3,678 dev queries, 3,589 passages",
+        "CC BY 4.0",
+        "--data",
+    ),
     "mini": Benchmark((), "see `isoglot data prepare mini`", "Apache-2.0", "part of isoglot"),
 }
 """The benchmarks that have a name."""
@@ -83,7 +102,7 @@ def load_benchmark(
             its name; default the cache of downloads.
         candidates: LAReQA layout: ``sentence`` or ``sentence-with-paragraph``.
         split: Split of topics and judgments; default the benchmark's own.
-        passage_text: MIRACL and BEIR layouts: ``title text`` or ``text``.
+        passage_text: MIRACL, AfriQA and BEIR layouts: ``title text`` or ``text``.
         lang: BEIR layout: language of the lines that do not name theirs.
         store: MIRACL and BEIR layouts: folder that keeps the passages instead of memory; those that
             are there from an earlier call are used again.
@@ -108,6 +127,8 @@ def load_benchmark(
             return load_miracl(options)
         case "miracl-mini":
             return load_miracl_mini(options)
+        case "afriqa" | "afriqa-pivot":
+            return load_afriqa(options, pivots=name == "afriqa-pivot")
         case "mini":
             collection = load_mini(split or "evaluation")
             return collection.restrict(langs) if langs else collection

@@ -1,7 +1,7 @@
 """Which layout a file or folder is in, found from its files, and the collection in it.
 
-Layouts of benchmarks: LAReQA, MIRACL and BEIR folders, and files of parallel groups. Layouts of
-training data and results (bitext, SQuAD, TREC) are recognised for `isoglot data check`.
+Layouts of benchmarks: LAReQA, MIRACL, AfriQA and BEIR folders, and files of parallel groups.
+Layouts of training data and results (bitext, SQuAD, TREC) are recognised for `isoglot data check`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from isoglot.data.afriqa import is_afriqa_folder, read_afriqa
 from isoglot.data.beir import is_beir_folder, read_beir
 from isoglot.data.bitext import is_tsv
 from isoglot.data.collection import Collection
@@ -26,11 +27,12 @@ from isoglot.errors import DataError
 
 __all__ = ["BENCHMARK_LAYOUTS", "LoadOptions", "detect_layout", "load_layout"]
 
-BENCHMARK_LAYOUTS = ("lareqa", "miracl", "beir", "groups")
+BENCHMARK_LAYOUTS = ("lareqa", "miracl", "afriqa", "beir", "groups")
 
 _FOLDERS = (
     "LAReQA (LANG.json files), MIRACL (LANG/corpus.jsonl or miracl-v1.0-LANG/ with "
-    "miracl-corpus-v1.0-LANG/), BEIR (corpus.jsonl, queries.jsonl, qrels/)"
+    "miracl-corpus-v1.0-LANG/), AfriQA (LANG/corpus.jsonl, LANG/topics.SPLIT.jsonl), "
+    "BEIR (corpus.jsonl, queries.jsonl, qrels/)"
 )
 
 
@@ -47,7 +49,7 @@ class LoadOptions:
     split: str | None = None
     """Default: the benchmark's own choice."""
     passage_text: str = "title text"
-    """MIRACL and BEIR: what a passage's text is, one of ``miracl.PASSAGE_TEXTS``."""
+    """MIRACL, AfriQA and BEIR: what a passage's text is, one of ``miracl.PASSAGE_TEXTS``."""
     default_lang: str | None = None
     """BEIR: language of the lines that do not name theirs."""
     store: Path | None = None
@@ -78,6 +80,14 @@ def load_layout(path: Path, options: LoadOptions) -> Collection:
                 store=options.store,
                 show_progress=options.store is not None,
             )
+        case "afriqa":
+            return read_afriqa(
+                path,
+                name=name,
+                langs=options.langs,
+                split=options.split,
+                passage_text=options.passage_text,
+            )
         case "beir":
             collection = read_beir(
                 path,
@@ -100,9 +110,9 @@ def load_layout(path: Path, options: LoadOptions) -> Collection:
 
 
 def detect_layout(path: Path) -> str:
-    """Return ``lareqa``, ``miracl``, ``beir``, ``groups``, ``bitext``, ``squad``, ``qrels``, ...
+    """Return ``lareqa``, ``miracl``, ``afriqa``, ``beir``, ``groups``, ``bitext``, ``squad``, ...
 
-    For a file also ``topics`` and ``run``.
+    For a file also ``qrels``, ``topics`` and ``run``.
 
     Raises:
         DataError: If nothing is there, or it is in no known layout.
@@ -120,6 +130,8 @@ def detect_layout(path: Path) -> str:
 def _detect_folder(folder: Path) -> str:
     if is_beir_folder(folder):
         return "beir"
+    if is_afriqa_folder(folder):  # before MIRACL, whose corpora look the same
+        return "afriqa"
     if find_miracl_languages(folder):
         return "miracl"
     if find_lareqa_files(folder):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from isoglot.data.afriqa import read_afriqa
 from isoglot.data.collection import Collection
 from isoglot.data.download import RemoteFile, cache_folder, fetch, fetch_hub_files
 from isoglot.data.lareqa import read_lareqa
@@ -22,7 +23,17 @@ from isoglot.data.published_counts import (
 )
 from isoglot.errors import ConfigError, DataError
 
-__all__ = ["load_miracl", "load_miracl_mini", "load_mlqa_r", "load_xquad_r"]
+__all__ = [
+    "AFRIQA_LANGS",
+    "load_afriqa",
+    "load_miracl",
+    "load_miracl_mini",
+    "load_mlqa_r",
+    "load_xquad_r",
+]
+
+AFRIQA_LANGS = tuple("bem en fon fr ha ig rw tw yo zu".split())
+"""Of questions, and of passages (en, fr)."""
 
 _XQUAD_R_URL = (
     "https://raw.githubusercontent.com/google-research-datasets/lareqa/"
@@ -142,6 +153,35 @@ def load_miracl_mini(options: LoadOptions) -> Collection:
         passage_text=options.passage_text,
         store=options.store,
         show_progress=options.store is not None,
+    )
+
+
+def load_afriqa(options: LoadOptions, *, pivots: bool = False) -> Collection:
+    """Load AfriQA from ``data_dir``; its default split is ``dev``.
+
+    Args:
+        options: Their languages are those of questions, of passages, or both.
+        pivots: Also ask every question in English or French, the language of its passages.
+
+    Raises:
+        ConfigError: If a language is not one of its own.
+        DataError: If there is no ``data_dir``, a language is not in the split, or a file is
+            malformed.
+    """
+    name = "afriqa-pivot" if pivots else "afriqa"
+    _choose_languages(name, options, AFRIQA_LANGS)
+    if options.data_dir is None:
+        raise DataError(
+            f"{name} is not downloaded; pass with --data DIR the folder that holds, for en and "
+            "fr, LANG/corpus.jsonl.gz, LANG/topics.SPLIT.jsonl and LANG/qrels.SPLIT.tsv"
+        )
+    return read_afriqa(
+        _named_folder(options.data_dir, "afriqa"),
+        name=name,
+        langs=options.langs,
+        split=options.split or "dev",
+        passage_text=options.passage_text,
+        pivots=pivots,
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from isoglot.config.sources import SourceConfig
+from isoglot.data.afriqa import read_afriqa_groups
 from isoglot.data.bitext import NO_SOURCE, parse_bitext, read_bitext, refuse_single_language
 from isoglot.data.files import parse_json_objects, read_pieces, split_lines
 from isoglot.data.groups import parse_group, read_groups
@@ -85,6 +86,8 @@ def read_source(source: SourceConfig) -> Iterable[Group]:
         case "squad":
             assert source.language is not None, "checked by the schema"
             return read_squad(path, source.language).groups
+        case "afriqa":
+            return read_afriqa_groups(path, split=source.split)
         case "hub":
             columns = HubColumns(
                 query_column=source.query_column,
