@@ -34,7 +34,7 @@ OBJECTIVES = {
     "distillation": {"contrastive_weight": 0.2, "distillation": {"weight": 0.8}},
     "distilled scores": {"distillation": {"target": "scores"}},
     "transport": {"transport": {}},
-    "translation modelling": {"translation_modelling": {}},
+    "translation modelling": {"translation_modelling": {"max_tokens": 24}},
 }
 
 

@@ -33,9 +33,10 @@ from isoglot.training.inputs.packing import FlatPacker
 from isoglot.training.inputs.teacher import load_teacher
 from isoglot.training.loop.processes import from_first, is_first
 from isoglot.training.loop.sharding import is_sharded
+from isoglot.training.objectives.terms import token_objectives
 from isoglot.training.prepared import Prepared, Report
 from isoglot.training.run_folder import RunFolder, claim_run
-from isoglot.training.train import fit, start
+from isoglot.training.train import Beside, fit, start
 
 __all__ = ["align"]
 
@@ -77,7 +78,9 @@ def align(config: AlignConfig, prepared: Prepared, folder: Path, report: Report)
     sharded = is_sharded(config, report)
     collate = TokenCollator(store, store, packer, augmentation)
     teacher = load_teacher(model, table, config.loss.distillation)
-    trainer = start(model, collate, prepared, run, sharded=sharded, teacher=teacher)
+    tokens = token_objectives(model, table, config.loss, config.training, collate)
+    beside = Beside(teacher, tokens)
+    trainer = start(model, collate, prepared, run, sharded=sharded, beside=beside)
     if is_first():
         write_text(run.subwords, tokenizer.to_str())
     fit(trainer, run, partial(_save, config, table), report)

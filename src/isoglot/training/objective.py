@@ -88,7 +88,10 @@ class Objective(nn.Module):
         """
         with self._autocast(inputs["place"]):  # one for all parts: weights are cast once
             parts = [_encode(model, features) for features in inputs["features"]]
-            on_tokens = [self._on_tokens(model, inputs, number) for number in self._numbers()]
+            on_tokens = [
+                weight * objective.loss(model, own)
+                for (weight, objective), own in zip(self.tokens, inputs["tokens"], strict=True)
+            ]
         own = self._columns(torch.cat(parts)[inputs["place"]], inputs)
         gathered = _Columns(*map(self._gathered, own, self._sizes(own, inputs)))
         loss = self._loss(gathered, slice(0, inputs["rows"]), inputs)
@@ -121,12 +124,10 @@ class Objective(nn.Module):
         encoded = torch.empty_like(gradient)
         encoded[place] = gradient
         gradients = torch.split(encoded, [len(part) for part in parts])
-        for number in self._numbers():
-            with apart():
-                with self._autocast(place):
-                    share = self._on_tokens(model, inputs, number)
+        with apart():
+            for share in self._shares_of_tokens(model, inputs):
                 propagate(share)
-            loss = loss + share.detach()
+                loss = loss + share.detach()
         for number, part in enumerate(features, start=1):
             state, wanted = states[number - 1], gradients[number - 1]
             with contextlib.nullcontext() if number == len(features) else apart():
@@ -135,13 +136,16 @@ class Objective(nn.Module):
                 propagate((vectors * wanted).sum())
         return loss
 
-    def _numbers(self) -> range:
-        return range(len(self.tokens))
-
-    def _on_tokens(self, model: nn.Module, inputs: Inputs, number: int) -> Tensor:
-        """Return the process's share of an objective on tokens."""
-        weight, objective = self.tokens[number]
-        return weight * objective.loss(model, inputs["tokens"][number])
+    def _shares_of_tokens(self, model: nn.Module, inputs: Inputs) -> Iterator[Tensor]:
+        """Yield the process's shares of the objectives on tokens, encoded one after another."""
+        for (weight, objective), own in zip(self.tokens, inputs["tokens"], strict=True):
+            shares = objective.shares(model, own)
+            while True:
+                with self._autocast(inputs["place"]):
+                    share = next(shares, None)
+                if share is None:
+                    break
+                yield weight * share
 
     def _loss_and_gradient(self, vectors: Tensor, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """Return the loss, and its gradient with respect to the vectors of this process."""
@@ -176,7 +180,8 @@ class Objective(nn.Module):
         if self.config.contrastive_weight > 0:
             share = len(block.queries) * self.process.count / block.total
             terms.append(self.config.contrastive_weight * share * self._info_nce(block))
-        return torch.stack(terms).sum()
+        # Where only tokens are trained on, the vectors still have a part in the graph.
+        return torch.stack(terms).sum() if terms else 0 * block.queries.sum()
 
     def _info_nce(self, block: Block) -> Tensor:
         return matryoshka_info_nce(

@@ -5,9 +5,9 @@ What is written when is in ``run_folder.py``. What is scored on the development 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
@@ -34,12 +34,25 @@ from isoglot.training.loop.sharding import (
 from isoglot.training.loop.trainer import PlannedTrainer
 from isoglot.training.loop.writing import complete_or_gone
 from isoglot.training.objective import Objective
+from isoglot.training.objectives.terms import token_objectives
+from isoglot.training.objectives.tokens import TokenObjective
 from isoglot.training.prepared import Prepared, Report
 from isoglot.training.run_folder import RunFolder, claim_run
 
-__all__ = ["fit", "start", "train"]
+__all__ = ["Beside", "fit", "start", "train"]
 
 _DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Beside(NamedTuple):
+    """What objectives beside InfoNCE need."""
+
+    teacher: Teacher | None = None
+    tokens: Sequence[tuple[float, TokenObjective]] = ()
+    """Objectives on tokens, with their weights."""
+
+
+NOTHING = Beside()
 
 
 def train(config: TrainConfig, prepared: Prepared, folder: Path, report: Report) -> Path:
@@ -74,7 +87,9 @@ def train(config: TrainConfig, prepared: Prepared, folder: Path, report: Report)
     training = equal_parts(config.training) if sharded else config.training
     collate = build_collator(model, prepared.plan.table, training)
     teacher = load_teacher(model, prepared.plan.table, config.loss.distillation)
-    trainer = start(model, collate, prepared, run, sharded=sharded, teacher=teacher)
+    tokens = token_objectives(model, prepared.plan.table, config.loss, training, collate)
+    beside = Beside(teacher, tokens)
+    trainer = start(model, collate, prepared, run, sharded=sharded, beside=beside)
     fit(trainer, run, _save, report)
     return run.model
 
@@ -86,7 +101,7 @@ def start(
     run: RunFolder,
     *,
     sharded: bool = False,
-    teacher: Teacher | None = None,
+    beside: Beside = NOTHING,
 ) -> PlannedTrainer:
     """Make all that a run needs and then, when nothing can fail any more, open its folder.
 
@@ -96,7 +111,7 @@ def start(
         prepared: Batches, development score and audit.
         run: The folder; its config says how to train.
         sharded: Whether several processes hold the weights in parts.
-        teacher: What is distilled, if anything is.
+        beside: What objectives beside InfoNCE need.
 
     Raises:
         ArtifactError: If the folder cannot be written.
@@ -124,8 +139,12 @@ def start(
         ShardedTrainer if sharded else PlannedTrainer,
         arguments,
         model=model,
-        batches=PlannedBatches(plan, collate, count, process, teacher),
-        objective=Objective(model, config.loss, _DTYPES[run.precision], process),
+        batches=PlannedBatches(
+            plan, collate, count, process, beside.teacher, [part for _, part in beside.tokens]
+        ),
+        objective=Objective(
+            model, config.loss, _DTYPES[run.precision], process, tokens=beside.tokens
+        ),
         cached=config.training.mini_batch_size is not None,
         score=prepared.score,
     )

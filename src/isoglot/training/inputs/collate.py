@@ -163,9 +163,9 @@ class TextCollator:
         passage: Role,
         most_texts: int | None = None,
     ) -> None:
-        self._model = model
-        self._table = table
-        self._roles = (query, passage)
+        self.model = model
+        self.table = table
+        self.roles = (query, passage)
         self._most_texts = most_texts
 
     def __call__(self, batch: Batch, process: Process) -> Parts:
@@ -176,13 +176,13 @@ class TextCollator:
         features: list[Features] = []
         encoded: list[npt.NDArray[np.int64]] = []
         places = np.split(np.arange(sum(map(len, own))), np.cumsum([len(c) for c in own])[:-1])
-        for role, columns in zip(self._roles, _READ_AS, strict=True):
+        for role, columns in zip(self.roles, _READ_AS, strict=True):
             texts = np.concatenate([own[column] for column in columns])
             encoded.extend(places[column] for column in columns)
             largest = max(sum(size[column] for column in columns) for size in sizes)
             for rows in np.array_split(texts, count_parts(largest, self._most_texts)):
-                part = self._table.texts.take(rows).to_pylist()
-                features.append(dict(read(self._model, part, role)))
+                part = self.table.texts.take(rows).to_pylist()
+                features.append(dict(read(self.model, part, role)))
         order = np.concatenate(encoded)
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
@@ -206,9 +206,9 @@ class TokenCollator:
         packer: Packer,
         augmentation: Augmentation | None = None,
     ) -> None:
-        self._queries = queries
-        self._passages = passages
-        self._packer = packer
+        self.queries = queries
+        self.passages = passages
+        self.packer = packer
         self._augmentation = augmentation
 
     def __call__(self, batch: Batch, process: Process) -> Parts:
@@ -216,12 +216,12 @@ class TokenCollator:
         slices = [slice_of(batch, process.rows(len(batch), rank)) for rank in range(process.count)]
         sizes = [[len(column) for column in columns_of(part)] for part in slices]
         if self._augmentation is None:
-            stores = (self._queries, self._passages, self._passages, self._queries, self._passages)
+            stores = (self.queries, self.passages, self.passages, self.queries, self.passages)
             texts = columns_of(slices[process.rank])
             columns = list(map(Ragged.of_texts, stores, texts))
         else:
             # What is left of a text depends on the batch, not on which process trains on it.
-            whole = self._augmentation(batch, self._queries, self._passages)
+            whole = self._augmentation(batch, self.queries, self.passages)
             starts = np.sum(sizes[: process.rank], axis=0, dtype=np.int64, initial=0)
             columns = [
                 column.cut(slice(int(start), int(start) + size))
@@ -229,4 +229,4 @@ class TokenCollator:
                     whole, np.broadcast_to(starts, len(whole)), sizes[process.rank], strict=True
                 )
             ]
-        return Parts(*self._packer(Ragged.join(columns), max(map(sum, sizes))))
+        return Parts(*self.packer(Ragged.join(columns), max(map(sum, sizes))))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
 from sentence_transformers.base.evaluation import BaseEvaluator
 from torch import Tensor, nn
@@ -47,6 +48,8 @@ DevelopmentScore = Callable[[SentenceTransformer], Mapping[str, float]]
 """Scores a model on the development set; the value under ``score`` selects the checkpoint."""
 
 _LEDGER = "ledger.json"
+_HEADS = "heads.safetensors"
+"""What objectives train beside the encoder."""
 _CAN_FORK = "fork" in multiprocessing.get_all_start_methods()
 _MARGIN = 1e-5
 """The library adds 1e-6 to a norm that it divides by; so far below the limit nothing is clipped."""
@@ -95,6 +98,8 @@ class PlannedTrainer(SentenceTransformerTrainer):
         """Train to the end, from a checkpoint if there is one."""
         if checkpoint is not None:
             self.ledger.load(read_json(checkpoint / _LEDGER))
+            if (heads := checkpoint / _HEADS).is_file():
+                self._objective.heads.load_state_dict(load_file(heads))
         start = str(checkpoint) if checkpoint is not None else None
         slow = self.args.bf16 and self.args.device.type == "cpu"
         keeping = compact_gradients(self.model) if self._alone else contextlib.nullcontext()
@@ -228,6 +233,8 @@ class PlannedTrainer(SentenceTransformerTrainer):
             wait_for_all()
             if is_first():
                 write_json(checkpoint / _LEDGER, self.ledger.state())
+                if heads := self._objective.heads.state_dict():
+                    save_file(heads, checkpoint / _HEADS)
                 seal(checkpoint)
                 remove_old(folder, self.state.best_global_step)
         wait_for_all()

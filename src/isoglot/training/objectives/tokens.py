@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -29,4 +30,8 @@ class TokenObjective(Protocol):
 
     def loss(self, model: nn.Module, inputs: TokenInputs) -> Tensor:
         """Return the process's share: the mean over processes is the mean over the batch."""
+        ...
+
+    def shares(self, model: nn.Module, inputs: TokenInputs) -> Iterator[Tensor]:
+        """Yield the parts of which the loss is the sum; each may be propagated before the next."""
         ...
