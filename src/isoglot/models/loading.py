@@ -18,6 +18,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 
 from isoglot.config.schema import ModelConfig
 from isoglot.errors import ModelError
+from isoglot.models.correction.attach import open_encoder
 
 __all__ = ["embedded_encoder", "load_encoder"]
 
@@ -47,7 +48,7 @@ def load_encoder(config: ModelConfig, device: str | None = None) -> SentenceTran
         if config.pooling is not None and not _is_sentence_transformers(path, config.revision):
             model = _with_pooling(path, config, local_only, device)
         else:
-            model = SentenceTransformer(
+            model = open_encoder(
                 path, revision=config.revision, local_files_only=local_only, device=device
             )
     except Exception as error:

@@ -10,6 +10,7 @@ from transformers.integrations import get_reporting_integration_callbacks
 
 from isoglot.config.schema import LossConfig, ModelConfig
 from isoglot.errors import ConfigError, ModelError
+from isoglot.models.correction.attach import refuse_corrected
 
 __all__ = ["check_dims", "check_encoder", "check_trackers"]
 
@@ -19,13 +20,14 @@ def check_encoder(model: SentenceTransformer, config: ModelConfig) -> None:
 
     Raises:
         ConfigError: If texts are to be cut by an encoder that cuts none.
-        ModelError: If it has routes of its own for queries and passages.
+        ModelError: If it has routes of its own for queries and passages, or a correction.
     """
     if any(isinstance(module, Router) for module in model):
         raise ModelError(
             f"model {config.name!r} has one route for queries and another for passages (a Router), "
             "which cannot be trained here; name an encoder with one"
         )
+    refuse_corrected(model, f"model {config.name!r}")
     if config.max_tokens is not None and model.max_seq_length != config.max_tokens:
         raise ConfigError(
             f"model.max_tokens: {config.name} reads texts of any length; take max_tokens out"
