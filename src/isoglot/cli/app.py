@@ -19,7 +19,9 @@ from isoglot import __version__
 from isoglot.cli.align import align
 from isoglot.cli.audit import audit
 from isoglot.cli.card import card
+from isoglot.cli.claims import claims
 from isoglot.cli.compare import compare
+from isoglot.cli.correct import correct
 from isoglot.cli.data import data_app
 from isoglot.cli.demo import demo
 from isoglot.cli.evaluate import evaluate
@@ -43,12 +45,14 @@ app.add_typer(data_app, name="data")
 app.command()(audit)
 app.command()(align)
 app.command()(train)
+app.command()(correct)
 app.command()(evaluate)
 app.command()(compare)
 app.command()(report)
 app.command()(card)
 app.command()(export)
 app.command()(experiment)
+app.command()(claims)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""Published results to stand beside ours: the mean rows of arXiv 2408.10536.
+"""Published results to stand beside ours: the mean rows and the tables of arXiv 2408.10536.
 
 The figures are in ``published.json``, as printed. They were obtained with the paper's own training
 and texts; the paper does not say, for example, which size of XLM-R it used.
@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-__all__ = ["PublishedRow", "published_encoder", "published_rows"]
+__all__ = [
+    "PublishedRow",
+    "PublishedTable",
+    "published_encoder",
+    "published_rows",
+    "published_tables",
+]
 
 _ENCODERS = {"xlm-roberta": "XLM-R", "xlm-r": "XLM-R", "labse": "LaBSE"}
 
@@ -30,11 +37,26 @@ class PublishedRow:
     """``summary`` and ``bias`` as in ``metrics.json``, as far as published."""
 
 
+@dataclass(frozen=True)
+class PublishedTable:
+    """One encoder on one benchmark in one setting and measure, by query language."""
+
+    benchmark: str
+    encoder: str
+    setting: str
+    measure: str
+    """As ir_measures writes it, or ``rank distance``."""
+    source: str
+    """Paper and table number."""
+    values: Mapping[str, Mapping[str, float]]
+    """By language and batches (``monolingual``, ``cross-lingual``, ``hybrid``). The cross-lingual
+    setting averages over the languages of the passages."""
+
+
 @functools.cache
 def published_rows() -> tuple[PublishedRow, ...]:
     """Return all published rows; the file is read on the first call."""
-    file = resources.files("isoglot.reporting") / "published.json"
-    published = json.loads(file.read_text(encoding="utf-8"))
+    published = _read()
     return tuple(
         PublishedRow(
             benchmark=row["benchmark"],
@@ -47,6 +69,27 @@ def published_rows() -> tuple[PublishedRow, ...]:
     )
 
 
+@functools.cache
+def published_tables() -> tuple[PublishedTable, ...]:
+    """Return the published figures by language; the file is read on the first call."""
+    published = _read()
+    batches = published["batches_by_language"]
+    return tuple(
+        PublishedTable(
+            benchmark=table["benchmark"],
+            encoder=table["encoder"],
+            setting=table["setting"],
+            measure=table["measure"],
+            source=f"{published['paper']}, {_tables([table['table']])}",
+            values={
+                lang: dict(zip(batches, figures, strict=True))
+                for lang, figures in table["values"].items()
+            },
+        )
+        for table in published["by_language"]
+    )
+
+
 def published_encoder(name: str) -> str:
     """Return the published name of an encoder, or the name itself.
 
@@ -55,6 +98,12 @@ def published_encoder(name: str) -> str:
     """
     last = name.rstrip("/").rpartition("/")[2].lower()
     return next((known for start, known in _ENCODERS.items() if last.startswith(start)), name)
+
+
+def _read() -> dict[str, Any]:
+    file = resources.files("isoglot.reporting") / "published.json"
+    published: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return published
 
 
 def _tables(numbers: list[int]) -> str:
