@@ -2,13 +2,22 @@
 
 import csv
 import json
+import re
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-import isoglot.experiment as experiment
-from isoglot.artifacts import is_complete
+from isoglot.artifacts import is_complete, mark_complete
 from isoglot.config.experiment import ExperimentConfig
 from isoglot.errors import ArtifactError, ConfigError, DataError
+from isoglot.evaluation.outputs import read_table
+from isoglot.evaluation.significance import holm
+from isoglot.experiment import run_experiment, significance, work
+from isoglot.experiment.cells import cells_of
 from tests.data.builders import write_jsonl
 from tests.training.runs import write_training_groups
 
@@ -20,7 +29,7 @@ def groups(tmp_path_factory):
     return write_training_groups(tmp_path_factory.mktemp("data") / "groups.jsonl")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def grid(checkpoints, groups):
     def config(**changes):
         values = {
@@ -42,7 +51,7 @@ def grid(checkpoints, groups):
 def count_stages(monkeypatch):
     """Count trainings and evaluations, and let a training fail on demand."""
     calls = {"train": 0, "evaluate": 0, "fail_at": None}
-    train, evaluate = experiment.run_training, experiment.run_evaluation
+    train, evaluate = work.run_training, work.run_evaluation
 
     def counted_training(config, folder):
         if calls["fail_at"] == calls["train"]:
@@ -54,14 +63,27 @@ def count_stages(monkeypatch):
         calls["evaluate"] += 1
         return evaluate(*arguments, **options)
 
-    monkeypatch.setattr(experiment, "run_training", counted_training)
-    monkeypatch.setattr(experiment, "run_evaluation", counted_evaluation)
+    monkeypatch.setattr(work, "run_training", counted_training)
+    monkeypatch.setattr(work, "run_evaluation", counted_evaluation)
     return calls
 
 
-def run(config, folder):
+@pytest.fixture(scope="module")
+def finished_once(grid, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished") / "grid"
+    _, lines = run(grid(), folder)
+    return folder, lines
+
+
+@pytest.fixture
+def finished(finished_once, tmp_path):
+    """A copy of the whole default grid, run."""
+    return shutil.copytree(finished_once[0], tmp_path / "grid")
+
+
+def run(config, folder, **options):
     lines = []
-    comparison = experiment.run_experiment(config, folder, lines.append)
+    comparison = run_experiment(config, folder, lines.append, **options)
     return comparison, lines
 
 
@@ -70,80 +92,74 @@ def tree(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def test_every_cell_has_its_folders_and_the_comparison_names_all(grid, tmp_path, count_stages):
-    _, lines = run(grid(), tmp_path / "grid")
-    assert (count_stages["train"], count_stages["evaluate"]) == (6, 7)
+def test_every_cell_has_its_folders_and_the_comparison_names_all(finished_once):
+    folder, lines = finished_once
     cells = {f"{regime}-seed{seed}" for regime in REGIMES for seed in (0, 1)}
-    assert {path.name for path in (tmp_path / "grid" / "tiny").iterdir()} == {*cells, "untrained"}
+    assert {path.name for path in (folder / "tiny").iterdir()} == {*cells, "untrained"}
     for cell in cells:
-        assert is_complete(tmp_path / "grid" / "tiny" / cell / "train")
-        assert is_complete(tmp_path / "grid" / "tiny" / cell / "groups.jsonl")
+        assert is_complete(folder / "tiny" / cell / "train")
+        assert is_complete(folder / "tiny" / cell / "groups.jsonl")
     assert lines[0] == "[1/7] tiny/untrained"
     assert len(lines) == 7
     for name in ("config.yaml", "provenance.json", "COMPLETE"):
-        assert (tmp_path / "grid" / name).is_file()
-    table = (tmp_path / "grid" / "comparison.md").read_text("utf-8")
+        assert (folder / name).is_file()
+    table = (folder / "comparison.md").read_text("utf-8")
     assert all(word in table for word in (*REGIMES, "untrained", "tiny"))
-    with (tmp_path / "grid" / "comparison.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert rows
+    assert read_csv(folder / "comparison.csv")
 
 
-def test_every_seed_and_regime_trains_a_model_of_its_own(grid, tmp_path):
-    run(grid(training={"steps": 6}), tmp_path / "grid")
+def read_csv(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_seed_and_regime_trains_a_model_of_its_own(finished_once):
+    folder, _ = finished_once
+    # Two hybrid batches may be of one kind.
     weights = {
-        path.read_bytes() for path in (tmp_path / "grid").glob("tiny/*/train/model/*.safetensors")
+        path.read_bytes() for path in folder.glob("tiny/*lingual*/train/model/*.safetensors")
     }
-    assert len(weights) == 6
-    census = json.loads(
-        (tmp_path / "grid/tiny/monolingual-seed0/train/census.json").read_text("utf-8")
-    )
-    assert census["drawn"]["batches"] == {"monolingual": 6}
+    assert len(weights) == 4
+    census = json.loads((folder / "tiny/monolingual-seed0/train/census.json").read_text("utf-8"))
+    assert census["drawn"]["batches"] == {"monolingual": 2}
 
 
-def test_a_second_run_trains_and_evaluates_nothing(grid, tmp_path, monkeypatch):
-    first, _ = run(grid(), tmp_path / "grid")
-
-    def refuse(*arguments, **options):
-        raise AssertionError("nothing is left to be done")
-
-    monkeypatch.setattr(experiment, "run_training", refuse)
-    monkeypatch.setattr(experiment, "run_evaluation", refuse)
-    second, _ = run(grid(), tmp_path / "grid")
-    assert second[0].table().to_markdown() == first[0].table().to_markdown()
+def test_a_second_run_trains_and_evaluates_nothing(grid, finished, count_stages):
+    first = (finished / "comparison.md").read_text("utf-8")
+    (comparison,), _ = run(grid(), finished)
+    assert (count_stages["train"], count_stages["evaluate"]) == (0, 0)
+    assert comparison.table().to_markdown() in first
 
 
 def test_an_interrupted_grid_goes_on_where_it_was(grid, tmp_path, count_stages):
-    count_stages["fail_at"] = 4
+    config = grid(seeds=[0])
+    count_stages["fail_at"] = 2
     with pytest.raises(KeyboardInterrupt):
-        run(grid(), tmp_path / "grid")
+        run(config, tmp_path / "grid")
     assert not is_complete(tmp_path / "grid")
     count_stages["fail_at"] = None
-    run(grid(), tmp_path / "grid")
-    assert (count_stages["train"], count_stages["evaluate"]) == (6, 7)
+    run(config, tmp_path / "grid")
+    assert (count_stages["train"], count_stages["evaluate"]) == (3, 4)
     assert is_complete(tmp_path / "grid")
 
 
-def test_an_interrupted_evaluation_is_run_again(grid, tmp_path, count_stages):
-    run(grid(), tmp_path / "grid")
-    target = tmp_path / "grid" / "tiny" / "hybrid-seed1" / "groups.jsonl"
+def test_an_interrupted_evaluation_is_run_again(grid, finished, count_stages):
+    target = finished / "tiny" / "hybrid-seed1" / "groups.jsonl"
     (target / "COMPLETE").unlink()
     (target / "config.yaml").unlink()
-    run(grid(), tmp_path / "grid")
-    assert (count_stages["train"], count_stages["evaluate"]) == (6, 8)
+    run(grid(), finished)
+    assert (count_stages["train"], count_stages["evaluate"]) == (0, 1)
 
 
-def test_a_grid_can_grow(grid, tmp_path, count_stages):
-    run(grid(seeds=[0]), tmp_path / "grid")
-    run(grid(seeds=[0, 1]), tmp_path / "grid")
-    assert (count_stages["train"], count_stages["evaluate"]) == (6, 7)
+def test_a_grid_can_grow(grid, finished, count_stages):
+    run(grid(seeds=[0, 1, 2]), finished)
+    assert (count_stages["train"], count_stages["evaluate"]) == (3, 3)
 
 
-def test_a_grid_that_was_moved_is_still_complete(grid, tmp_path, count_stages):
-    run(grid(), tmp_path / "grid")
-    (tmp_path / "grid").rename(tmp_path / "moved")
+def test_a_grid_that_was_moved_is_still_complete(grid, finished, tmp_path, count_stages):
+    finished.rename(tmp_path / "moved")
     run(grid(), tmp_path / "moved")
-    assert (count_stages["train"], count_stages["evaluate"]) == (6, 7)
+    assert (count_stages["train"], count_stages["evaluate"]) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -157,42 +173,52 @@ def test_a_grid_that_was_moved_is_still_complete(grid, tmp_path, count_stages):
     ],
 )
 def test_a_changed_config_is_refused_and_touches_nothing(
-    grid, tmp_path, groups, checkpoints, changes, folder
+    grid, finished, groups, checkpoints, changes, folder
 ):
     if "benchmarks" in changes:
         changes = {"benchmarks": [{"benchmark": str(groups), "measures": ["AP"]}]}
     if "encoders" in changes:
         encoder = {"label": "tiny", "name": str(checkpoints["static"]), "query_prompt": "Q: "}
         changes = {"encoders": [encoder]}
-    run(grid(), tmp_path / "grid")
-    before = tree(tmp_path / "grid")
+    before = tree(finished)
     with pytest.raises(ArtifactError, match=f"{folder}: was made with another config; choose"):
-        run(grid(**changes), tmp_path / "grid")
-    assert tree(tmp_path / "grid") == before
-    assert is_complete(tmp_path / "grid")
+        run(grid(**changes), finished)
+    assert tree(finished) == before
+    assert is_complete(finished)
 
 
-def test_each_measure_has_its_table_and_its_tables_by_language(grid, tmp_path):
-    comparisons, _ = run(grid(measures=["AP", "R@1"], seeds=[0]), tmp_path / "grid")
+def test_each_measure_has_its_table_and_its_tables_by_language(grid, finished):
+    comparisons, _ = run(grid(measures=["AP", "R@1"], low_resource=["sw"]), finished)
     assert [comparison.measure for comparison in comparisons] == ["AP", "R@1"]
-    text = (tmp_path / "grid" / "comparison.md").read_text("utf-8")
+    text = (finished / "comparison.md").read_text("utf-8")
     assert text.startswith("## AP\n\n| benchmark")
     assert "\n## R@1\n\n| benchmark" in text
-    languages = (tmp_path / "grid" / "languages.md").read_text("utf-8")
+    languages = (finished / "languages.md").read_text("utf-8")
     assert ", tiny, AP\n" in languages
-    assert "monolingual R@1: hybrid" in languages
-    with (tmp_path / "grid" / "comparison.csv").open(encoding="utf-8") as file:
-        assert {row["measure"] for row in csv.DictReader(file)} == {"AP", "R@1"}
+    assert (
+        "### monolingual R@1\n\n| batches       |     de |     en |     sw |   mean |" in languages
+    )
+    low = (finished / "low_resource.md").read_text("utf-8")
+    assert re.search(
+        r"### multilingual AP\n\n\| batches +\| +sw \| +mean \| +mean of others \|", low
+    )
+    assert re.search(r"\n\| monolingual +\| 0\.\d{4} \([+-]0\.\d{4}\) \|", low)
+    assert re.search(r"\n\| hybrid +\| +0\.\d{4} \|", low), "the baseline has no difference"
+    assert {row["measure"] for row in read_csv(finished / "comparison.csv")} == {"AP", "R@1"}
 
 
-def test_a_cell_trained_anew_is_evaluated_anew(grid, tmp_path, count_stages):
-    run(grid(seeds=[0]), tmp_path / "grid")
-    (tmp_path / "grid" / "tiny" / "hybrid-seed0" / "train" / "COMPLETE").unlink()
-    (tmp_path / "grid" / "tiny" / "hybrid-seed0" / "train" / "config.yaml").unlink()
-    before = dict(count_stages)
-    run(grid(seeds=[0]), tmp_path / "grid")
-    assert count_stages["train"] == before["train"] + 1
-    assert count_stages["evaluate"] == before["evaluate"] + 1
+def test_a_cell_trained_anew_is_evaluated_anew(grid, finished, count_stages):
+    (finished / "tiny" / "hybrid-seed0" / "train" / "COMPLETE").unlink()
+    (finished / "tiny" / "hybrid-seed0" / "train" / "config.yaml").unlink()
+    run(grid(), finished)
+    assert (count_stages["train"], count_stages["evaluate"]) == (1, 1)
+
+
+def test_results_older_than_their_model_are_measured_again(grid, finished, count_stages):
+    # As after `isoglot train` into the cell's folder.
+    mark_complete(finished / "tiny" / "hybrid-seed0" / "train")
+    run(grid(), finished)
+    assert (count_stages["train"], count_stages["evaluate"]) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -221,3 +247,168 @@ def test_published_rows_stand_only_beside_the_benchmark_itself(grid, tmp_path):
     benchmarks = [{"benchmark": str(impostor), "measures": ["AP"]}]
     (comparison,), _ = run(grid(benchmarks=benchmarks, seeds=[0]), tmp_path / "grid")
     assert {row.encoder for row in comparison.rows} == {"tiny"}
+
+
+VARIANTS = [
+    {"label": "warm", "set": {"loss.temperature": 1.0}},
+    {"label": "lsar", "of": "hybrid", "correction": {"method": "lsar", "components": 1}},
+    {"label": "bare-lsar", "of": "untrained", "correction": {"method": "lsar", "components": 1}},
+]
+
+
+@pytest.fixture
+def variants(tmp_path):
+    data = [{"path": str(write_training_groups(tmp_path / "more.jsonl", 60))}]
+    return [
+        {**variant, "correction": {**variant["correction"], "data": data}}
+        if "correction" in variant
+        else variant
+        for variant in VARIANTS
+    ]
+
+
+def test_variants_shares_and_bm25_are_cells_like_others(grid, finished, variants, count_stages):
+    config = grid(variants=variants, shares=[0, 0.1, 1], bm25=True)
+    (comparison,), _ = run(config, finished)
+    assert [(row.encoder, row.batches) for row in comparison.rows] == [
+        ("bm25", "untrained"),
+        *(("tiny", label) for label in config.labels),
+    ]
+    # warm and share-0.1 are trained; the two others are corrected: of two seeds, and of none.
+    assert (count_stages["train"], count_stages["evaluate"]) == (4, 1 + 4 + 2 + 1)
+    for name in ("lsar-seed0", "lsar-seed1", "bare-lsar-seed0"):
+        assert is_complete(finished / "tiny" / name / "correction")
+        assert not (finished / "tiny" / name / "train").exists()
+    trained = json.loads((finished / "tiny/warm-seed0/train/census.json").read_text("utf-8"))
+    same = json.loads((finished / "tiny/hybrid-seed0/train/census.json").read_text("utf-8"))
+    assert trained["drawn"] == same["drawn"]
+    count_stages.update(train=0, evaluate=0)
+    run(config, finished)
+    assert (count_stages["train"], count_stages["evaluate"]) == (0, 0)
+
+
+def test_a_correction_is_made_anew_with_the_model_it_is_of(grid, finished, variants, count_stages):
+    config = grid(variants=variants[1:2])
+    run(config, finished)
+    count_stages.update(train=0, evaluate=0)
+    before = (finished / "tiny" / "lsar-seed0" / "correction" / "COMPLETE").read_text("utf-8")
+    other = (finished / "tiny" / "lsar-seed1" / "correction" / "COMPLETE").read_text("utf-8")
+    (finished / "tiny" / "hybrid-seed0" / "train" / "COMPLETE").unlink()
+    count_stages["fail_at"] = 0
+    with pytest.raises(KeyboardInterrupt):
+        run(config, finished)
+    for stage in ("correction", "groups.jsonl"):
+        assert not is_complete(finished / "tiny" / "lsar-seed0" / stage)
+        assert is_complete(finished / "tiny" / "lsar-seed1" / stage)
+    count_stages["fail_at"] = None
+    run(config, finished)
+    assert (count_stages["train"], count_stages["evaluate"]) == (1, 2)
+    after = (finished / "tiny" / "lsar-seed0" / "correction" / "COMPLETE").read_text("utf-8")
+    assert after > before
+    assert other == (finished / "tiny/lsar-seed1/correction/COMPLETE").read_text("utf-8")
+
+
+@pytest.mark.parametrize("change", [{"of": "monolingual"}, {"correction": {"components": 2}}])
+def test_another_correction_under_the_same_label_is_refused(grid, finished, variants, change):
+    run(grid(variants=variants[1:2]), finished)
+    before = tree(finished)
+    correction = {**variants[1]["correction"], **change.get("correction", {})}
+    other = {**variants[1], **change, "correction": correction}
+    with pytest.raises(ArtifactError, match=r"lsar-seed0/correction: was made with another config"):
+        run(grid(variants=[other]), finished)
+    assert tree(finished) == before
+
+
+def test_some_cells_can_be_made_by_themselves(grid, tmp_path, variants, count_stages):
+    config = grid(seeds=[0], variants=variants)
+    comparisons, lines = run(config, tmp_path / "grid", only=["lsar", "untrained"])
+    assert comparisons == []
+    assert lines == ["[1/2] tiny/untrained", "[2/2] tiny/lsar-seed0"]
+    # The model that is corrected is trained, and not evaluated.
+    assert (count_stages["train"], count_stages["evaluate"]) == (1, 2)
+    assert not is_complete(tmp_path / "grid")
+    assert not (tmp_path / "grid" / "comparison.md").exists()
+    message = r"--only: nothing is called 'lsra'; allowed: untrained, .*; did you mean 'lsar'\?"
+    with pytest.raises(ConfigError, match=message):
+        run(config, tmp_path / "grid", only=["lsra"])
+
+
+def test_two_processes_do_not_do_the_same_cell_twice(grid, tmp_path, count_stages):
+    config = grid(seeds=[0], untrained=False, regimes=["hybrid"])
+    with ThreadPoolExecutor(2) as pool:
+        done = [pool.submit(run, config, tmp_path / "grid", only=["hybrid"]) for _ in range(2)]
+        assert [one.result()[0] for one in done] == [[], []]
+    assert (count_stages["train"], count_stages["evaluate"]) == (1, 1)
+
+
+def test_every_method_is_tested_against_the_baseline(finished_once):
+    folder, _ = finished_once
+    page = (folder / "significance.md").read_text("utf-8")
+    assert ", tiny, AP, against hybrid\n\n### monolingual AP\n" in page
+    (record,) = json.loads((folder / "differences.json").read_text("utf-8"))
+    assert [system["label"] for system in record["systems"]] == [
+        *("hybrid", "untrained", "monolingual", "cross-lingual")
+    ]
+    assert [len(system["runs"]) for system in record["systems"]] == [2, 1, 2, 2]
+    rows = read_table(folder / "differences.parquet").to_pylist()
+    # Three settings and rank distance of each but the baseline itself.
+    assert len(rows) == len(record["rows"]) == 3 * 4
+    assert {row["baseline"] for row in rows} == {"hybrid"}
+    by_measure = [[row for row in rows if row["measure"] == m] for m in ("AP", "rank distance")]
+    for family in by_measure:
+        p_holm = holm(np.array([row["p"] for row in family]))
+        assert [row["p_holm"] for row in family] == pytest.approx(p_holm.tolist())
+    assert (folder / "methods.svg").read_text("utf-8").count("monolingual") > 0
+
+
+def test_systems_are_compared_a_few_at_a_time_as_if_at_once(grid, finished_once, monkeypatch):
+    folder, _ = finished_once
+    cells = list(cells_of(grid()))
+    (at_once,) = significance.find_differences(grid(), cells, folder)
+    monkeypatch.setattr(significance, "_AT_A_TIME", 2)
+    (in_parts,) = significance.find_differences(grid(), cells, folder)
+    # Which seeds are drawn depends on what is beside them.
+    drawn_anew = {"seed_interval": None}
+    assert [replace(row, **drawn_anew) for row in at_once.report.rows] == [
+        replace(row, **drawn_anew) for row in in_parts.report.rows
+    ]
+    assert at_once.report.systems == in_parts.report.systems
+
+
+def test_shares_are_drawn_and_a_missing_library_is_said(grid, finished, monkeypatch):
+    config = grid(shares=[0, 0.5, 1], measures=["AP", "R@1"])
+    run(config, finished)
+    assert {path.name for path in finished.glob("*.svg")} == {
+        *("sweep.svg", "sweep-R@1.svg", "methods.svg", "methods-R@1.svg")
+    }
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    _, lines = run(config, finished)
+    assert [line for line in lines if line.startswith("sweep.svg")] == [
+        "sweep.svg is not drawn: plots need Matplotlib, which is not installed; "
+        "pip install 'isoglot[plots]'"
+    ]
+
+
+def test_without_a_baseline_nothing_is_tested(grid, tmp_path):
+    run(grid(regimes=[], seeds=[0]), tmp_path / "grid")
+    assert json.loads((tmp_path / "grid" / "differences.json").read_text("utf-8")) == []
+    assert (tmp_path / "grid" / "significance.md").read_text("utf-8") == ""
+
+
+def test_all_texts_that_are_read_are_audited_once(grid, tmp_path, groups, variants):
+    other = shutil.copy(groups, tmp_path / "other.jsonl")
+    more = {"label": "more", "set": {"data": [{"path": str(groups)}, {"path": str(other)}]}}
+    config = grid(audit=True, seeds=[0], variants=[more, variants[2]], regimes=["hybrid"])
+    _, lines = run(config, tmp_path / "grid", only=["untrained"])
+    assert "looking for" not in lines[0]
+    _, lines = run(config, tmp_path / "grid", only=["hybrid"])
+    assert lines[0] == "looking for the benchmarks in the training data"
+    audit = json.loads((tmp_path / "grid" / "audit.json").read_text("utf-8"))
+    read = [[source["path"] for source in part["data"]] for part in audit["audited"]["texts"]]
+    assert read == [
+        [str(groups)],
+        [str(other)],
+        [str(variants[2]["correction"]["data"][0]["path"])],
+    ]
+    _, lines = run(config, tmp_path / "grid", only=["more"])
+    assert lines == ["[1/1] tiny/more-seed0"]

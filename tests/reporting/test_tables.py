@@ -39,6 +39,12 @@ def test_an_encoder_as_it_comes_stands_first_and_has_no_seed():
     ]
 
 
+def test_rows_follow_the_order_given_and_what_it_does_not_name_comes_last():
+    results = [result(batches=name) for name in ("kl", "hybrid", "share-0.1", "a")]
+    rows = compare(results, order=("hybrid", "share-0.1", "kl")).rows
+    assert [row.batches for row in rows] == ["hybrid", "share-0.1", "kl", "a"]
+
+
 def test_one_seed_shows_no_spread():
     (cells,) = compare([result()]).table().rows
     assert cells[3:] == ("1 seed", "0.5000", "0.2500", "–", "100.0")

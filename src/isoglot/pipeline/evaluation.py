@@ -26,7 +26,7 @@ from isoglot.evaluation.evaluate import Evaluation
 from isoglot.evaluation.measures import parse_measures
 from isoglot.evaluation.outputs import check_trec_ids, write_evaluation
 from isoglot.evaluation.subsets import evaluate_subset
-from isoglot.pipeline.systems import evaluate_model, load_system, parse_run_spec
+from isoglot.pipeline.systems import System, evaluate_model, load_system, parse_run_spec
 from isoglot.reporting.by_resource import group_languages, summarize_by_resource
 from isoglot.reporting.examples import EXAMPLES, worst_queries
 
@@ -46,6 +46,7 @@ def run_evaluation(
     *,
     scores: ScoresConfig | None = None,
     collection: Collection | None = None,
+    system: System | None = None,
     batch_size: int | None = None,
     overwrite: bool = False,
 ) -> Evaluation:
@@ -59,6 +60,7 @@ def run_evaluation(
         folder: Where results go.
         scores: Where scores come from; default: from the encoder, embeddings in memory.
         collection: The benchmark's collection, if ``load_collection`` has loaded it before.
+        system: What ``load_system`` has made of the model, if it has before.
         batch_size: Texts encoded at a time; default: by the kind of encoder.
         overwrite: Whether to replace a complete evaluation.
 
@@ -71,7 +73,7 @@ def run_evaluation(
     if not overwrite:
         refuse_complete(folder)
     collection = collection or load_collection(config, embeddings=scores.embeddings)
-    system = load_system(model, scores, collection, batch_size=batch_size)
+    system = system or load_system(model, scores, collection, batch_size=batch_size)
     _start_evaluation(folder, evaluation_record(model, config, scores))
     evaluation = system.evaluate(collection, measures=config.measures, run_depth=config.run_depth)
     bias = summarize(evaluation)

@@ -1,11 +1,10 @@
-"""Results by query language: of one evaluation, and of regimes side by side.
+"""Results by query language: of one evaluation, and of kinds of batches below one another.
 
-The second is the form of Tables 3 to 8 of arXiv 2408.10536.
+The second holds what Tables 3 to 8 of arXiv 2408.10536 do, batches as rows.
 """
 
 from __future__ import annotations
 
-import itertools
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,12 +14,19 @@ from isoglot.errors import DataError
 from isoglot.evaluation.evaluate import SettingRow
 from isoglot.evaluation.measures import parse_measure
 from isoglot.evaluation.settings import SETTINGS
-from isoglot.reporting.tables import BATCHES, RANK_DISTANCE, RunResult, round_figure
+from isoglot.reporting.tables import (
+    BATCHES,
+    RANK_DISTANCE,
+    RunResult,
+    place_of,
+    round_figure,
+)
 from isoglot.reporting.writers import Table
 
 __all__ = ["compare_languages", "language_table", "subset_table"]
 
 _MEAN = "mean"
+_OTHERS = "mean of others"
 _DIGITS = {RANK_DISTANCE: 1}
 
 Figures = Mapping[str, Mapping[str, float]]
@@ -76,11 +82,27 @@ def subset_table(subsets: Mapping[str, Any], *, measure: str = "AP") -> Table:
 
 
 def compare_languages(
-    results: Iterable[RunResult], *, measure: str = "AP"
-) -> dict[tuple[str, str], Table]:
-    """Return a table per (benchmark, encoder): query languages by settings and batches.
+    results: Iterable[RunResult],
+    *,
+    measure: str = "AP",
+    order: Sequence[str] = BATCHES,
+    langs: Sequence[str] | None = None,
+    baseline: str | None = None,
+) -> dict[tuple[str, str], dict[str, Table]]:
+    """Return tables per (benchmark, encoder): one per setting, batches by query languages.
 
     Every figure is a mean over seeds; settings that a benchmark does not have are left out.
+
+    Args:
+        results: One per benchmark, encoder, batches and seed.
+        measure: A name as ir_measures writes it.
+        order: The order of kinds of batches; what it does not name follows by name.
+        langs: Show these query languages and the mean of the others; benchmarks that have none of
+            them are left out. Default: all.
+        baseline: Show differences from these batches, too, where an encoder has them.
+
+    Returns:
+        Tables by title, which is a setting with the measure, or rank distance.
 
     Raises:
         ConfigError: If the measure is no measure.
@@ -91,36 +113,61 @@ def compare_languages(
     for result in results:
         figures = _figures(result.settings, result.metrics["bias"], measure)
         found[result.benchmark, result.encoder][result.batches].append(figures)
-    return {key: _side_by_side(by_batches, measure) for key, by_batches in found.items()}
+    tables = {}
+    for key, by_batches in found.items():
+        names = sorted(by_batches, key=lambda batches: place_of(batches, order))
+        means = {name: _seed_mean(by_batches[name]) for name in names}
+        held = list(means[names[0]])
+        shown = held if langs is None else [lang for lang in langs if lang in held]
+        if shown:
+            tables[key] = {
+                _title(column, measure): _batches_by_language(means, column, shown, baseline)
+                for column in (*SETTINGS, RANK_DISTANCE)
+                if any(column in row for figures in means.values() for row in figures.values())
+            }
+    return tables
 
 
-def _side_by_side(by_batches: Mapping[str, Sequence[Figures]], measure: str) -> Table:
-    batches = sorted(by_batches, key=_place)
-    means = {name: _with_mean(_seed_mean(by_batches[name])) for name in batches}
-    present = {column for rows in means.values() for row in rows.values() for column in row}
-    columns = [c for c in (*SETTINGS, RANK_DISTANCE) if c in present]
-    header = [
-        f"{_title(column, measure)}: {name}" for column, name in itertools.product(columns, batches)
-    ]
-    rows = [
-        (
-            lang,
-            *(
-                round_figure(means[name].get(lang, {}).get(column), _DIGITS.get(column, 4))
-                for column, name in itertools.product(columns, batches)
-            ),
-        )
-        for lang in means[batches[0]]
-    ]
-    return Table(("query language", *header), tuple(rows))
+def _batches_by_language(
+    means: Mapping[str, Figures], column: str, langs: Sequence[str], baseline: str | None
+) -> Table:
+    """Return a row per kind of batches, a column per language, and their mean."""
+    rows = {name: _columns(figures, column, langs) for name, figures in means.items()}
+    base = rows.get(baseline) if baseline is not None else None
+    digits = _DIGITS.get(column, 4)
+    return Table(
+        ("batches", *rows[next(iter(rows))]),
+        tuple(
+            (
+                name,
+                *(
+                    round_figure(value, digits)
+                    + (_difference(value, base[title], digits) if base and name != baseline else "")
+                    for title, value in row.items()
+                ),
+            )
+            for name, row in rows.items()
+        ),
+    )
+
+
+def _columns(figures: Figures, column: str, langs: Sequence[str]) -> dict[str, float | None]:
+    """Return the figures of some languages, their mean, and the mean of the others."""
+    values: dict[str, float | None] = {lang: figures.get(lang, {}).get(column) for lang in langs}
+    groups = {_MEAN: langs, _OTHERS: [lang for lang in figures if lang not in langs]}
+    for title, members in groups.items():
+        if members:
+            present = [figures[m][column] for m in members if column in figures.get(m, {})]
+            values[title] = statistics.fmean(present) if present else None
+    return values
+
+
+def _difference(value: float | None, base: float | None, digits: int) -> str:
+    return "" if value is None or base is None else f" ({value - base:+.{digits}f})"
 
 
 def _title(column: str, measure: str) -> str:
     return column if column == RANK_DISTANCE else f"{column} {measure}"
-
-
-def _place(batches: str) -> tuple[int, str]:
-    return (BATCHES.index(batches) if batches in BATCHES else len(BATCHES), batches)
 
 
 def _figures(

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from isoglot.config.experiment import UNTRAINED
 from isoglot.errors import DataError
 from isoglot.evaluation.evaluate import SettingRow
 from isoglot.evaluation.measures import parse_measure
@@ -27,13 +28,12 @@ __all__ = [
     "RunResult",
     "Spread",
     "compare",
+    "place_of",
     "round_figure",
 ]
 
-UNTRAINED = "untrained"
-"""Stands for the batches of an encoder evaluated as it comes."""
 BATCHES = (UNTRAINED, "monolingual", "cross-lingual", "hybrid")
-"""The order of rows and columns."""
+"""The order of rows; what else there is follows by name."""
 RANK_DISTANCE = "rank distance"
 _MISSING = "–"
 
@@ -44,6 +44,7 @@ class RunResult:
 
     encoder: str
     batches: str
+    """The kind of batches, or another name for how it was trained or corrected."""
     seed: int
     benchmark: str
     metrics: Mapping[str, Any]
@@ -114,7 +115,11 @@ class Comparison:
 
 
 def compare(
-    results: Iterable[RunResult], *, measure: str = "AP", published: bool = True
+    results: Iterable[RunResult],
+    *,
+    measure: str = "AP",
+    published: bool = True,
+    order: Sequence[str] = BATCHES,
 ) -> Comparison:
     """Average results over seeds and set the published rows of their benchmarks beside them.
 
@@ -122,6 +127,7 @@ def compare(
         results: One per benchmark, encoder, batches and seed.
         measure: A name as ir_measures writes it.
         published: Whether to add published rows that have the measure.
+        order: The order of kinds of batches; what it does not name follows by name.
 
     Raises:
         ConfigError: If the measure is no measure.
@@ -140,7 +146,7 @@ def compare(
         )
     if published:
         rows += _published_beside({benchmark for benchmark, _, _ in groups}, measure)
-    return Comparison(measure, tuple(sorted(rows, key=_place)))
+    return Comparison(measure, tuple(sorted(rows, key=lambda row: _place(row, order))))
 
 
 _Key = tuple[str, str, str]
@@ -187,11 +193,15 @@ def _published_beside(benchmarks: set[str], measure: str) -> list[ComparisonRow]
     return [row for row in rows if any(row.figures[setting] for setting in SETTINGS)]
 
 
-def _place(row: ComparisonRow) -> tuple[str, str, int, str, bool, str]:
+def place_of(batches: str, order: Sequence[str]) -> tuple[int, str]:
+    """Return what sorts kinds of batches: in the order given, what it does not name last."""
+    return (order.index(batches) if batches in order else len(order)), batches
+
+
+def _place(row: ComparisonRow, order: Sequence[str]) -> tuple[str, str, int, str, bool, str]:
     """Sort a published row directly below ours of the same encoder and batches."""
-    batches = BATCHES.index(row.batches) if row.batches in BATCHES else len(BATCHES)
     encoder = published_encoder(row.encoder).lower()
-    return row.benchmark, encoder, batches, row.batches, row.seeds == 0, row.encoder
+    return row.benchmark, encoder, *place_of(row.batches, order), row.seeds == 0, row.encoder
 
 
 def _measures(groups: Mapping[_Key, Mapping[int, RunResult]]) -> list[str]:
