@@ -85,6 +85,8 @@ class TransportConfig(StrictModel):
     """Entropy that the plan may keep."""
     iterations: Positive = 50
     """Of Sinkhorn's algorithm."""
+    max_tokens: Positive = 128
+    """First tokens of each text that take part; the cost grows with their square."""
 
 
 class TranslationModellingConfig(StrictModel):

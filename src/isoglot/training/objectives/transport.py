@@ -90,8 +90,8 @@ def _has_token_vectors(model: SentenceTransformer, reader: Reader) -> bool:
 class Transport:
     """The price of moving a text's tokens to those of its translation in one language.
 
-    Mean over the pairs of the global batch, of queries and of passages alike. All tokens that the
-    encoder reads take part, prompts and special ones included.
+    Mean over the pairs of the global batch, of queries and of passages alike. The first tokens that
+    the encoder reads take part, prompts and special ones included.
 
     Args:
         table: The training groups.
@@ -137,10 +137,25 @@ class Transport:
             for places in split_pairs(lengths, pairs.most(process, rows), self._training):
                 if len(places):
                     first, second = own.first[places], own.second[places]
-                    parts.append(_part(reader, first, second, process.count / total))
+                    parts.append(self._part(reader, first, second, process.count / total))
                 else:
-                    parts.append(_part(reader, one, one, 0.0))
-        return {"parts": parts or [_part(self._readers[0], spare[0], spare[0], 0.0)]}
+                    parts.append(self._part(reader, one, one, 0.0))
+        return {"parts": parts or [self._part(self._readers[0], spare[0], spare[0], 0.0)]}
+
+    def _part(self, reader: Reader, first: IntArray, second: IntArray, share: float) -> TokenInputs:
+        """Return a part of the inputs.
+
+        Args:
+            reader: Reads the texts.
+            first: (pairs,) texts in other languages.
+            second: (pairs,) the same in the target language.
+            share: Weight of a pair.
+        """
+        return {
+            "first": _side(reader.read(first), self.config.max_tokens),
+            "second": _side(reader.read(second), self.config.max_tokens),
+            "share": share,
+        }
 
     def loss(self, model: nn.Module, inputs: TokenInputs) -> Tensor:
         """Return the process's share: the mean over processes is the mean over the batch's pairs.
@@ -291,27 +306,18 @@ def _full(vectors: Tensor) -> Tensor:
     return vectors.float() if vectors.dtype in _HALF else vectors
 
 
-def _part(reader: Reader, first: IntArray, second: IntArray, share: float) -> TokenInputs:
-    """Return a part of the inputs.
-
-    Args:
-        reader: Reads the texts.
-        first: (pairs,) texts in other languages.
-        second: (pairs,) the same in the target language.
-        share: Weight of a pair.
-    """
-    sides = (_side(reader.read(texts)) for texts in (first, second))
-    return {**dict(zip(("first", "second"), sides, strict=True)), "share": share}
-
-
-def _side(features: Features) -> TokenInputs:
-    """Return the inputs of texts, with a mask (texts, tokens) of where their tokens are."""
+def _side(features: Features, most: int) -> TokenInputs:
+    """Return the inputs of texts, with a mask (texts, tokens) of where their first tokens are."""
     if "offsets" not in features:
-        return {"features": features, "mask": features["attention_mask"].bool()}
+        there = features["attention_mask"].bool()
+        mask = there & (there.cumsum(dim=1) <= most)
+        columns = mask.any(dim=0).nonzero().squeeze(1)
+        return {"features": features, "mask": mask[:, columns], "columns": columns}
     # A static encoder is given each token as a text of its own.
-    ids = features["input_ids"]
-    ends = torch.cat([features["offsets"][1:], torch.tensor([len(ids)])])
-    lengths = ends - features["offsets"]
+    ids, starts = features["input_ids"], features["offsets"]
+    lengths = torch.cat([starts[1:], torch.tensor([len(ids)])]) - starts
+    place = torch.arange(len(ids)) - torch.repeat_interleave(starts, lengths)
+    ids, lengths = ids[place < most], lengths.clamp(max=most)
     mask = torch.arange(max(1, int(lengths.max()))) < lengths[:, None]
     return {"features": {"input_ids": ids, "offsets": torch.arange(len(ids))}, "mask": mask}
 
@@ -321,7 +327,7 @@ def _token_vectors(model: nn.Module, side: TokenInputs) -> tuple[Tensor, Tensor]
     encoded = model(dict(side["features"]))
     vectors: Tensor = encoded["sentence_embedding"]
     if "offsets" not in side["features"]:
-        return encoded["token_embeddings"], vectors
+        return encoded["token_embeddings"][:, side["columns"]], vectors
     mask: Tensor = side["mask"]
     tokens = vectors.new_zeros(*mask.shape, vectors.shape[1])
     return tokens.index_put((mask,), vectors), vectors
