@@ -361,7 +361,8 @@ def _train(case: Case, model: SentenceTransformer, plan: BatchPlan, collate: Col
     model.similarity_fn_name = "cosine"
     with tempfile.TemporaryDirectory(dir=case.folder) as folder:
         run = claim_run(Path(folder) / "run", train_config(case))
-        trainer = start(model, collate, Prepared(plan, None, 0, None), run, sharded=False)
+        training, prepared = run.config.training, Prepared(plan, None, 0, None)
+        trainer = start(model, collate, prepared, run, training, str, sharded=False)
         clock, padding = Clock(), Padding(model)
         trainer.add_callback(clock)
         trainer.resume(None)

@@ -31,7 +31,8 @@ def slowly(numbers, cells, groups, langs):
     """Return the text and language of each row by going through its group's languages."""
     drawn = []
     for number, group_, lang in zip(numbers, groups, langs, strict=True):
-        others = [k for k in range(cells.shape[1]) if k != lang and cells[group_, k] != ABSENT]
+        own = cells[group_, lang]
+        others = [k for k in range(cells.shape[1]) if cells[group_, k] not in (ABSENT, own)]
         other = others[int(number * len(others))] if others else ABSENT
         drawn.append((cells[group_, other] if others else ABSENT, other))
     return drawn
@@ -45,6 +46,12 @@ def test_drawn_by_hand():
     drawn = draw_parallels(rng, cells, np.arange(3), np.array([1, 1, 2]))
     assert drawn.rows.tolist() == [12, 23, ABSENT]
     assert drawn.langs.tolist() == [2, 3, ABSENT]
+
+
+def test_the_very_same_text_is_no_translation():
+    cells = Cells(np.array([[7, 7, 8], [7, 7, ABSENT]], dtype=np.int32))
+    drawn = draw_parallels(Uniform([0.1, 0.1]), cells, np.arange(2), np.array([0, 0]))
+    assert drawn.rows.tolist() == [8, ABSENT]
 
 
 @pytest.mark.parametrize("seed", range(10))

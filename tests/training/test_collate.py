@@ -18,10 +18,10 @@ from isoglot.models.static import WeightedStaticEmbedding
 from isoglot.records import Group
 from isoglot.training.inputs import build
 from isoglot.training.inputs.augment import Augmentation
-from isoglot.training.inputs.build import build_collator, training_roles
+from isoglot.training.inputs.build import build_collator
 from isoglot.training.inputs.collate import PlannedBatches, TextCollator, TokenCollator
 from isoglot.training.inputs.packing import FlatPacker
-from isoglot.training.inputs.reading import Role, read
+from isoglot.training.inputs.reading import Role, read, training_roles
 from isoglot.training.inputs.slices import ALONE, Process
 from tests.models.checkpoints import LANGS, sentences
 

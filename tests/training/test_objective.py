@@ -60,8 +60,8 @@ def inputs_of(model, table, loss, **training):
     batches = BatchConfig(size=12, negatives_per_query=negatives)
     plan = BatchPlan(table, batches, seed=0, parallels=loss.needs_parallel_texts)
     collate = build_collator(model, table, TrainingConfig(**training))
-    teacher = load_teacher(model, table, loss.distillation)
-    return PlannedBatches(plan, collate, 5, teacher=teacher)[3]
+    teacher = load_teacher(model, table, loss.distillation, print)
+    return PlannedBatches(plan, collate, 5, loss=loss, teacher=teacher)[3]
 
 
 def gradients(model):

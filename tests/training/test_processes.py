@@ -177,8 +177,8 @@ def loss_and_gradients(path, loss, way, process):
     plan = BatchPlan(table, batches, seed=0, parallels=loss.needs_parallel_texts)
     training = TrainingConfig(**way)
     collate = build_collator(model, table, training)
-    teacher = load_teacher(model, table, loss.distillation)
-    inputs = PlannedBatches(plan, collate, 5, process, teacher)[3]
+    teacher = load_teacher(model, table, loss.distillation, print)
+    inputs = PlannedBatches(plan, collate, 5, process, loss=loss, teacher=teacher)[3]
     objective, wrapped, apart = Objective(model, loss, None, process), model, contextlib.nullcontext
     if process.count > 1:
         wrapped = DistributedDataParallel(

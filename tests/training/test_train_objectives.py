@@ -12,11 +12,14 @@ from isoglot.batches.plan import BatchPlan
 from isoglot.config.model import ModelConfig
 from isoglot.config.objectives import DistillationConfig
 from isoglot.config.schema import AlignConfig, BatchConfig, LossConfig
+from isoglot.data.groups import write_groups
 from isoglot.data.parallel import build_table
 from isoglot.errors import ArtifactError, ConfigError, ModelError
 from isoglot.models.loading import load_encoder
-from isoglot.pipeline.training import run_alignment, run_training
+from isoglot.pipeline.training import plan_batches, run_alignment, run_training
 from isoglot.records import Group
+from isoglot.training.inputs.build import build_collator
+from isoglot.training.inputs.collate import PlannedBatches
 from isoglot.training.inputs.slices import ALONE, Process
 from isoglot.training.inputs.teacher import Teacher, load_teacher
 from tests.models.checkpoints import LANGS, sentences
@@ -147,7 +150,7 @@ def test_a_teacher_reads_the_translations_of_a_batchs_texts(checkpoints, table, 
     )
     plan = BatchPlan(table, BatchConfig(size=7, regime="monolingual", small_languages="skip"), 0)
     batch = next(plan.batch(i) for i in range(20) if plan.batch(i).query_langs[0] == 0)
-    taught = Teacher(model, table, "en").look_up(batch, process)
+    taught = Teacher(model, table, DistillationConfig(), print).look_up(batch, process)
 
     groups = list(table.groups())
     own = batch.groups[process.rows(7)]
@@ -185,16 +188,18 @@ def test_a_teacher_of_another_length_gives_scores_only(checkpoints, bitext, tabl
     teacher = run_alignment(align_config(bitext, training={"steps": 1}), tmp_path / "teacher")
     config = {"teacher": {"name": str(teacher)}}
     with pytest.raises(ConfigError, match=r"has \d+ dimensions and the encoder \d+; set .*scores"):
-        load_teacher(student, table, DistillationConfig.model_validate(config))
+        load_teacher(student, table, DistillationConfig.model_validate(config), print)
     config["target"] = "scores"
-    assert load_teacher(student, table, DistillationConfig.model_validate(config)) is not None
-    assert load_teacher(student, table, None) is None
+    assert (
+        load_teacher(student, table, DistillationConfig.model_validate(config), print) is not None
+    )
+    assert load_teacher(student, table, None, print) is None
 
 
 def test_a_teacher_needs_texts_in_its_language(checkpoints, table):
     model = load_encoder(ModelConfig(name=str(checkpoints["static"])), device="cpu")
     with pytest.raises(ConfigError, match=r"distillation\.lang: no training text in fr; .* de, en"):
-        load_teacher(model, table, DistillationConfig(lang="fr"))
+        load_teacher(model, table, DistillationConfig(lang="fr"), print)
 
 
 def test_a_teacher_that_is_not_there_leaves_no_folder(checkpoints, groups, tmp_path):
@@ -218,3 +223,99 @@ def test_a_run_does_not_go_on_with_another_teacher(
     (teacher / "README.md").write_text("another")
     with pytest.raises(ArtifactError, match=r"loss\.distillation\.teacher.* has changed"):
         run_training(config, tmp_path / "run")
+
+
+def test_teacher_scores_need_passages_in_its_language(checkpoints):
+    model = load_encoder(ModelConfig(name=str(checkpoints["static"])), device="cpu")
+    texts = iter(sentences())
+    groups = [Group(f"g{i}", {"en": next(texts)}, {"de": next(texts)}) for i in range(4)]
+    config = DistillationConfig(target="scores")
+    with pytest.raises(ConfigError, match=r"scores need .* in en, of which the data has 4 and 0"):
+        load_teacher(model, build_table({"a": groups}), config, print)
+
+
+def test_a_teacher_reads_texts_that_are_query_and_passage_once(checkpoints):
+    model = load_encoder(ModelConfig(name=str(checkpoints["static"])), device="cpu")
+    texts = iter(sentences())
+    groups = [Group(f"g{i}", (text := {"en": next(texts)}), text) for i in range(4)]
+    teacher = load_teacher(model, build_table({"a": groups}), DistillationConfig(), print)
+    assert teacher._queries is teacher._passages
+
+
+@pytest.mark.parametrize(
+    "objective", ["query_agreement", "passage_agreement", "transport", "translation_modelling"]
+)
+def test_an_objective_without_parallel_texts_leaves_no_folder(checkpoints, tmp_path, objective):
+    texts = iter(sentences())
+    path = tmp_path / "groups.jsonl"
+    write_groups(
+        path, [Group(f"g{i}", {"en": next(texts)}, {"en": next(texts)}) for i in range(12)]
+    )
+    config = train_config(
+        checkpoints["xlm-r"], path, loss={objective: {}}, batches={"regime": "monolingual"}
+    )
+    with pytest.raises(ConfigError, match=f"loss.{objective}: no row of this run has its .* add"):
+        run_training(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        (
+            {"batches": {"negative_languages": "query"}},
+            "negative_languages: query is about explicit",
+        ),
+        (
+            {"loss": {"contrastive_weight": 0, "reversed": {}, "matryoshka_dims": [8]}},
+            "only InfoNCE",
+        ),
+        ({"loss": {"temperature": float("inf")}}, "finite number"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(sections, message):
+    with pytest.raises(ValidationError, match=message):
+        train_config("m", "x", **sections)
+
+
+def test_an_alignment_cannot_find_masked_tokens(bitext):
+    with pytest.raises(ValidationError, match="a static encoder reads tokens without their"):
+        align_config(bitext, loss={"translation_modelling": {}})
+
+
+@pytest.mark.parametrize(
+    ("objective", "texts"),
+    [
+        ({}, 8),
+        ({"query_agreement": {}}, 12),
+        ({"passage_agreement": {}}, 12),
+        ({"query_agreement": {}, "passage_agreement": {}}, 16),
+        ({"transport": {}}, 8),
+        ({"distillation": {}}, 8),
+    ],
+)
+def test_only_texts_that_are_compared_are_encoded(checkpoints, groups, objective, texts):
+    config = train_config(checkpoints["static"], groups, loss=objective)
+    plan = plan_batches(config)
+    model = load_encoder(config.model, device="cpu")
+    collate = build_collator(model, plan.table, config.training)
+    batches = PlannedBatches(plan, collate, 1, loss=config.loss)
+    assert len(batches[0]["place"]) == texts
+
+
+def test_gradients_of_a_head_are_clipped_with_the_encoders(
+    checkpoints, groups, tmp_path, monkeypatch
+):
+    seen = []
+    clip = torch.nn.utils.clip_grads_with_norm_
+
+    def spy(weights, *args, **kwargs):
+        clip(weights, *args, **kwargs)
+        seen.append(torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None]))
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grads_with_norm_", spy)
+    loss = {"translation_modelling": {"max_tokens": 24}, "contrastive_weight": 0}
+    training = {"steps": 2, "max_grad_norm": 1e-3, "precision": "fp32"}
+    config = train_config(checkpoints["xlm-r"], groups, loss=loss, training=training)
+    run_training(config, tmp_path / "run")
+    assert seen == [pytest.approx(1e-3, rel=1e-2)] * 2

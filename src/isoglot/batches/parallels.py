@@ -45,11 +45,12 @@ def draw_parallels(
         langs: (rows,) the languages that the batch has them in.
 
     Returns:
-        The texts, uniform over the other languages in which a row's group has one.
+        The texts, uniform over the other languages in which a row's group has another one.
     """
     texts = cells[groups]  # (rows, languages)
     options = texts != ABSENT
-    options[np.arange(len(groups)), langs] = False
+    # Nor the very same text, which is no translation.
+    options &= texts != texts[np.arange(len(groups)), langs][:, None]
     # One random number per row instead of one per cell, which would take most of the time.
     counts = np.count_nonzero(options, axis=1)
     places = np.flatnonzero(options)

@@ -96,7 +96,7 @@ class BatchPlan:
 
     Raises:
         ConfigError: If the data cannot fill the batches that the config asks for, or a data set
-            would be in none.
+            is named for neither kind.
         ValueError: If the share changes and ``count`` is not given.
     """
 

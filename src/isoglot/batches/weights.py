@@ -48,7 +48,7 @@ def weigh(table: ParallelTable, pools: Sequence[Pools], config: BatchConfig) -> 
 
     Raises:
         ConfigError: If the data cannot fill the batches that the config asks for, or a data set
-            would be in none.
+            is named for neither kind.
     """
     return _Weigher(table, pools, config).weigh()
 

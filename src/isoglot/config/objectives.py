@@ -58,6 +58,11 @@ class TeacherConfig(StrictModel):
     """Folder or hub name."""
     revision: str | None = None
     """Hub commit or tag."""
+    pooling: Literal["mean", "cls"] | None = None
+    """As in ``model``, like the options below."""
+    query_prompt: str | None = None
+    passage_prompt: str | None = None
+    max_tokens: Positive | None = None
 
 
 class DistillationConfig(StrictModel):

@@ -92,6 +92,12 @@ class OptimisationConfig(StrictModel):
                 "in-batch does not use; set loss.negatives to explicit or both, or take "
                 "negatives_per_query out"
             )
+        if self.batches.negative_languages != "other" and self.loss.negatives == "in-batch":
+            raise ValueError(
+                f"batches.negative_languages: {self.batches.negative_languages} is about explicit "
+                "negatives, which loss.negatives: in-batch does not use; set loss.negatives to "
+                "explicit or both, or take negative_languages out"
+            )
         return self
 
     @property
@@ -142,6 +148,11 @@ class AlignLossConfig(LossConfig):
     def _possible_objectives(self) -> Self:
         if self.distillation is not None and self.distillation.teacher is None:
             raise ValueError("distillation.teacher: an encoder made from nothing needs a teacher")
+        if self.translation_modelling is not None:
+            raise ValueError(
+                "translation_modelling: a static encoder reads tokens without their context; take "
+                "it out"
+            )
         return self
 
 

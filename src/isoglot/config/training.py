@@ -108,7 +108,7 @@ class LossConfig(StrictModel):
 
     contrastive_weight: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 1.0
     """Factor of InfoNCE in the sum."""
-    temperature: Annotated[float, Field(gt=0.0)] = 0.05
+    temperature: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] = 0.05
     """Divides the scores; not stated in the paper (its equation has none, which is 1.0)."""
     negatives: Literal["in-batch", "explicit", "both"] = "in-batch"
     """``in-batch``: the other rows' passages; ``explicit``: every row's explicit negatives, as
@@ -142,6 +142,11 @@ class LossConfig(StrictModel):
             raise ValueError(
                 "contrastive_weight: 0 leaves nothing to train; add an objective, such as "
                 "distillation"
+            )
+        if self.contrastive_weight == 0 and self.matryoshka_dims:
+            raise ValueError(
+                "matryoshka_dims: only InfoNCE trains them; set contrastive_weight above 0 or take "
+                "them out"
             )
         return self
 

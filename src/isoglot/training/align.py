@@ -30,13 +30,11 @@ from isoglot.models.static import (
 from isoglot.training.inputs.augment import Augmentation
 from isoglot.training.inputs.collate import TokenCollator
 from isoglot.training.inputs.packing import FlatPacker
-from isoglot.training.inputs.teacher import load_teacher
 from isoglot.training.loop.processes import from_first, is_first
 from isoglot.training.loop.sharding import is_sharded
-from isoglot.training.objectives.terms import token_objectives
 from isoglot.training.prepared import Prepared, Report
 from isoglot.training.run_folder import RunFolder, claim_run
-from isoglot.training.train import Beside, fit, start
+from isoglot.training.train import fit, start
 
 __all__ = ["align"]
 
@@ -77,10 +75,7 @@ def align(config: AlignConfig, prepared: Prepared, folder: Path, report: Report)
     packer = FlatPacker(config.training.mini_batch_size)
     sharded = is_sharded(config, report)
     collate = TokenCollator(store, store, packer, augmentation)
-    teacher = load_teacher(model, table, config.loss.distillation)
-    tokens = token_objectives(model, table, config.loss, config.training, collate)
-    beside = Beside(teacher, tokens)
-    trainer = start(model, collate, prepared, run, sharded=sharded, beside=beside)
+    trainer = start(model, collate, prepared, run, config.training, report, sharded=sharded)
     if is_first():
         write_text(run.subwords, tokenizer.to_str())
     fit(trainer, run, partial(_save, config, table), report)

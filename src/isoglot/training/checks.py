@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Router
@@ -12,7 +13,7 @@ from isoglot.config.schema import LossConfig, ModelConfig
 from isoglot.errors import ConfigError, ModelError
 from isoglot.models.correction.attach import refuse_corrected
 
-__all__ = ["check_dims", "check_encoder", "check_trackers"]
+__all__ = ["check_dims", "check_encoder", "check_parallels", "check_trackers"]
 
 
 def check_encoder(model: SentenceTransformer, config: ModelConfig) -> None:
@@ -61,3 +62,27 @@ def check_trackers(names: Sequence[str]) -> None:
         raise ConfigError(
             f"training.report_to: cannot report to {', '.join(names)} ({reason})"
         ) from error
+
+
+def check_parallels(loss: LossConfig, drawn: Mapping[str, Any]) -> None:
+    """Check that the objectives on parallel texts have some in the run.
+
+    Args:
+        loss: The objectives.
+        drawn: What ``count_batches`` has counted of the run.
+
+    Raises:
+        ConfigError: If there are none.
+    """
+    rows = drawn.get("parallel_rows", {})
+    for name, sides in (
+        ("query_agreement", ("query",)),
+        ("passage_agreement", ("passage",)),
+        ("transport", ("query", "passage")),
+        ("translation_modelling", ("query", "passage")),
+    ):
+        if getattr(loss, name) is not None and not any(rows.get(side) for side in sides):
+            raise ConfigError(
+                f"loss.{name}: no row of this run has its {' or '.join(sides)} in a second "
+                f"language; add parallel texts or take {name} out"
+            )

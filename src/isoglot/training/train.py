@@ -5,22 +5,27 @@ What is written when is in ``run_folder.py``. What is scored on the development 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainingArguments
 
 from isoglot.batches.census import available_rows, count_batches
-from isoglot.config.schema import TrainConfig
+from isoglot.config.schema import TrainConfig, TrainingConfig
 from isoglot.errors import ArtifactError
 from isoglot.models.adapters import attach_adapter, has_adapter, merge_adapter, weight_counts
 from isoglot.models.loading import load_encoder
-from isoglot.training.checks import check_dims, check_encoder, check_trackers
+from isoglot.training.checks import (
+    check_dims,
+    check_encoder,
+    check_parallels,
+    check_trackers,
+)
 from isoglot.training.inputs.build import build_collator
 from isoglot.training.inputs.collate import Collate, PlannedBatches
-from isoglot.training.inputs.teacher import Teacher, load_teacher
+from isoglot.training.inputs.teacher import load_teacher
 from isoglot.training.loop.arguments import training_arguments
 from isoglot.training.loop.checkpoints import last_intact, remove_newer
 from isoglot.training.loop.processes import current_process, from_first, is_first, wait_for_all
@@ -35,24 +40,12 @@ from isoglot.training.loop.trainer import PlannedTrainer
 from isoglot.training.loop.writing import complete_or_gone
 from isoglot.training.objective import Objective
 from isoglot.training.objectives.terms import token_objectives
-from isoglot.training.objectives.tokens import TokenObjective
 from isoglot.training.prepared import Prepared, Report
 from isoglot.training.run_folder import RunFolder, claim_run
 
-__all__ = ["Beside", "fit", "start", "train"]
+__all__ = ["fit", "start", "train"]
 
 _DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-class Beside(NamedTuple):
-    """What objectives beside InfoNCE need."""
-
-    teacher: Teacher | None = None
-    tokens: Sequence[tuple[float, TokenObjective]] = ()
-    """Objectives on tokens, with their weights."""
-
-
-NOTHING = Beside()
 
 
 def train(config: TrainConfig, prepared: Prepared, folder: Path, report: Report) -> Path:
@@ -86,10 +79,7 @@ def train(config: TrainConfig, prepared: Prepared, folder: Path, report: Report)
     sharded = is_sharded(config, report)
     training = equal_parts(config.training) if sharded else config.training
     collate = build_collator(model, prepared.plan.table, training)
-    teacher = load_teacher(model, prepared.plan.table, config.loss.distillation)
-    tokens = token_objectives(model, prepared.plan.table, config.loss, training, collate)
-    beside = Beside(teacher, tokens)
-    trainer = start(model, collate, prepared, run, sharded=sharded, beside=beside)
+    trainer = start(model, collate, prepared, run, training, report, sharded=sharded)
     fit(trainer, run, _save, report)
     return run.model
 
@@ -99,9 +89,10 @@ def start(
     collate: Collate,
     prepared: Prepared,
     run: RunFolder,
+    training: TrainingConfig,
+    report: Report,
     *,
-    sharded: bool = False,
-    beside: Beside = NOTHING,
+    sharded: bool,
 ) -> PlannedTrainer:
     """Make all that a run needs and then, when nothing can fail any more, open its folder.
 
@@ -110,13 +101,15 @@ def start(
         collate: Turns rows of a batch into inputs.
         prepared: Batches, development score and audit.
         run: The folder; its config says how to train.
+        training: The same section of the config, as the processes follow it.
+        report: Takes lines for the reader.
         sharded: Whether several processes hold the weights in parts.
-        beside: What objectives beside InfoNCE need.
 
     Raises:
         ArtifactError: If the folder cannot be written.
         ConfigError: If this machine cannot train as the config says.
         DataError: If the data cannot fill the batches.
+        ModelError: If a teacher cannot be loaded.
     """
     plan, config = prepared.plan, run.config
     arguments = training_arguments(
@@ -129,26 +122,29 @@ def start(
     process = current_process(plan.config.size)
     check_dims(model, config.loss)
     count = config.training.steps * config.training.gradient_accumulation
-    census = {
-        "available": available_rows(plan),
-        "dropped_for_development": prepared.dropped,
-        "drawn": count_batches(plan, range(count)),
-    }
+    drawn = count_batches(plan, range(count))
+    check_parallels(config.loss, drawn)
     check_trackers(config.training.report_to)
+    tokens = token_objectives(model, plan.table, config.loss, training, collate, report)
+    # The last, because it may take as long as a training.
+    teacher = load_teacher(model, plan.table, config.loss.distillation, report)
     trainer = _build_trainer(
         ShardedTrainer if sharded else PlannedTrainer,
         arguments,
         model=model,
         batches=PlannedBatches(
-            plan, collate, count, process, beside.teacher, [part for _, part in beside.tokens]
+            plan, collate, count, process, loss=config.loss, teacher=teacher, tokens=tokens
         ),
-        objective=Objective(
-            model, config.loss, _DTYPES[run.precision], process, tokens=beside.tokens
-        ),
+        objective=Objective(model, config.loss, _DTYPES[run.precision], process, tokens),
         cached=config.training.mini_batch_size is not None,
         score=prepared.score,
     )
     if is_first():
+        census = {
+            "available": available_rows(plan),
+            "dropped_for_development": prepared.dropped,
+            "drawn": drawn,
+        }
         run.open(census, prepared.audit)
     wait_for_all()
     return trainer

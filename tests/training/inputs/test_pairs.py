@@ -11,7 +11,7 @@ from isoglot.config.schema import BatchConfig, ModelConfig, TrainingConfig
 from isoglot.data.parallel import ABSENT, build_table
 from isoglot.models.loading import load_encoder
 from isoglot.records import Group
-from isoglot.training.inputs.build import build_collator, training_roles
+from isoglot.training.inputs.build import build_collator
 from isoglot.training.inputs.collate import TextCollator
 from isoglot.training.inputs.pairs import (
     Pairs,
@@ -22,7 +22,7 @@ from isoglot.training.inputs.pairs import (
     readers_of,
     split_pairs,
 )
-from isoglot.training.inputs.reading import read
+from isoglot.training.inputs.reading import read, training_roles
 from isoglot.training.inputs.slices import ALONE, Process
 from tests.models.checkpoints import LANGS, sentences
 

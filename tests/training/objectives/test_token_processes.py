@@ -45,7 +45,7 @@ def objective_of(name, model, table, training):
         config, collate = TransportConfig(iterations=4), build_collator(model, table, training)
         return build_transport(model, table, config, training, collate)
     config = TranslationModellingConfig(max_tokens=20)
-    return build_translation_modelling(model, table, config, training).double()
+    return build_translation_modelling(model, table, config, training, print).double()
 
 
 def telling_batches(table):

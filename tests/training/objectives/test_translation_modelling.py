@@ -69,7 +69,7 @@ def encoder(path, **options):
 
 
 def objective_of(model, table, config=CONFIG, **training):
-    return build_translation_modelling(model, table, config, TrainingConfig(**training))
+    return build_translation_modelling(model, table, config, TrainingConfig(**training), print)
 
 
 def sequences(inputs):

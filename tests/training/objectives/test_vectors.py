@@ -169,7 +169,7 @@ def test_the_reversed_loss_worked_by_hand():
         passages=torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]),
         all_queries=torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
     )
-    loss = Reversed(ReversedConfig(), temperature=1.0)(block)
+    loss = Reversed(ReversedConfig(weight=1.0), temperature=1.0)(block)
     assert loss.item() == pytest.approx((math.log(1 + 1 / math.e) + math.log(2)) / 2)
 
 

@@ -15,20 +15,17 @@ from isoglot.config.schema import TrainingConfig
 from isoglot.data.parallel import ABSENT, ParallelTable
 from isoglot.data.prepared.views import Cells
 from isoglot.data.tokens import TokenStore, build_tokens
-from isoglot.models.prompts import passage_prompt, query_prompt
 from isoglot.training.inputs.collate import Collate, TextCollator, TokenCollator
 from isoglot.training.inputs.packing import find_packer
-from isoglot.training.inputs.reading import Role, probe_tokens, ragged_tokens, read_alike
+from isoglot.training.inputs.reading import (
+    Role,
+    probe_tokens,
+    ragged_tokens,
+    read_alike,
+    training_roles,
+)
 
-__all__ = ["build_collator", "training_roles"]
-
-
-def training_roles(model: SentenceTransformer) -> tuple[Role, Role]:
-    """Return how ``encode_query`` and ``encode_document`` read texts, empty prompts included."""
-    return (
-        Role("query", query_prompt(model)),
-        Role("document", passage_prompt(model)),
-    )
+__all__ = ["build_collator"]
 
 
 def build_collator(

@@ -9,6 +9,7 @@ than tokens, and lets them tokenize at every visit.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from isoglot.batches.plan import Batch, BatchPlan
+from isoglot.config.schema import LossConfig
 from isoglot.data.parallel import ABSENT, ParallelTable
 from isoglot.data.tokens import TokenStore
 from isoglot.training.inputs.augment import Augmentation
@@ -79,8 +81,9 @@ class PlannedBatches(Dataset[Inputs]):
         collate: Turns rows into model inputs.
         count: Number of batches of the run.
         process: The process that trains.
+        loss: Says which of the rows' parallel texts are encoded; default: none.
         teacher: Looks up what a teacher says.
-        tokens: Objectives on tokens, which have inputs of their own.
+        tokens: Objectives on tokens, which have inputs of their own, with their weights.
     """
 
     def __init__(
@@ -89,13 +92,16 @@ class PlannedBatches(Dataset[Inputs]):
         collate: Collate,
         count: int,
         process: Process = ALONE,
+        *,
+        loss: LossConfig | None = None,
         teacher: Teacher | None = None,
-        tokens: Sequence[TokenObjective] = (),
+        tokens: Sequence[tuple[float, TokenObjective]] = (),
     ) -> None:
         self.plan = plan
         self.collate = collate
         self.count = count
         self.process = process
+        self.loss = loss or LossConfig()
         self.teacher = teacher
         self.tokens = tokens
 
@@ -103,7 +109,8 @@ class PlannedBatches(Dataset[Inputs]):
         return self.count
 
     def __getitem__(self, index: int) -> Inputs:
-        batch = self.plan.batch(index)
+        whole = self.plan.batch(index)
+        batch = self._compared(whole)
         rows = self.process.rows(len(batch))
         features, place = self.collate(batch, self.process)
         return {
@@ -119,8 +126,15 @@ class PlannedBatches(Dataset[Inputs]):
             "parallel_passage_rows": _present(batch.parallel_passage_texts[rows]),
             "parallel_passage_total": int((batch.parallel_passage_texts != ABSENT).sum()),
             "taught": self.teacher.look_up(batch, self.process) if self.teacher else None,
-            "tokens": [objective.inputs(batch, self.process) for objective in self.tokens],
+            "tokens": [objective.inputs(whole, self.process) for _, objective in self.tokens],
         }
+
+    def _compared(self, batch: Batch) -> Batch:
+        """Return a batch with those parallel texts only whose vectors an objective compares."""
+        nothing = np.full(len(batch), ABSENT, dtype=np.int64)
+        queries = batch.parallel_query_texts if self.loss.query_agreement else nothing
+        passages = batch.parallel_passage_texts if self.loss.passage_agreement else nothing
+        return replace(batch, parallel_query_texts=queries, parallel_passage_texts=passages)
 
 
 def _present(texts: npt.NDArray[np.int64]) -> Tensor:

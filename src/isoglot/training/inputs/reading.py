@@ -8,7 +8,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-__all__ = ["Role", "is_flat", "probe", "probe_tokens", "ragged_tokens", "read", "read_alike"]
+from isoglot.models.prompts import passage_prompt, query_prompt
+
+__all__ = [
+    "Role",
+    "is_flat",
+    "probe",
+    "probe_tokens",
+    "ragged_tokens",
+    "read",
+    "read_alike",
+    "training_roles",
+]
 
 _BLOCK = 1024
 """Texts that are padded to the longest of them at a time, when tokens are made."""
@@ -23,6 +34,14 @@ class Role(NamedTuple):
     """``query`` or ``document``, as ``encode_query`` and ``encode_document`` name it."""
     prompt: str
     """Put before every text."""
+
+
+def training_roles(model: SentenceTransformer) -> tuple[Role, Role]:
+    """Return how ``encode_query`` and ``encode_document`` read texts, empty prompts included."""
+    return (
+        Role("query", query_prompt(model)),
+        Role("document", passage_prompt(model)),
+    )
 
 
 def read(model: SentenceTransformer, texts: Sequence[str], role: Role) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -17,12 +18,14 @@ from isoglot.data.parallel import ABSENT, ParallelTable
 from isoglot.data.prepared.views import Cells
 from isoglot.errors import ConfigError
 from isoglot.models.loading import load_encoder
+from isoglot.progress import progress_bar
+from isoglot.training.inputs.reading import read_alike, training_roles
 from isoglot.training.inputs.slices import Process
 
 __all__ = ["TaughtInputs", "Teacher", "load_teacher"]
 
 _BATCH = 64
-_AT_A_TIME = 16_384
+_AT_A_TIME = 4_096
 """Texts that are looked up and encoded at a time."""
 
 IntArray = npt.NDArray[np.int64]
@@ -44,31 +47,44 @@ class TaughtInputs(TypedDict):
 
 
 class Teacher:
-    """The vectors of all queries and passages in one language, in memory.
+    """The vectors of all queries and passages in one language, in the memory of every process.
 
     Four bytes for each number: a million texts of 768 dimensions take 3 GB.
 
     Args:
         model: The teacher.
         table: The training groups.
-        lang: The language.
+        config: Names one of the groups' languages.
+        report: Takes lines for the reader.
 
     Raises:
-        ConfigError: If the groups have no query and no passage in the language.
+        ConfigError: If scores are wanted and there are no passages to score.
     """
 
-    def __init__(self, model: SentenceTransformer, table: ParallelTable, lang: str) -> None:
-        if lang not in table.langs:
-            raise ConfigError(
-                f"loss.distillation.lang: no training text in {lang}; "
-                f"the data has {', '.join(table.langs)}"
-            )
+    def __init__(
+        self,
+        model: SentenceTransformer,
+        table: ParallelTable,
+        config: DistillationConfig,
+        report: Callable[[str], object],
+    ) -> None:
         self._table = table
-        self._lang = table.langs.index(lang)
+        self._lang = table.langs.index(config.lang)
         self._query_rows = _texts_of(table.query, self._lang)
         self._passage_rows = _texts_of(table.passage, self._lang)
+        if config.target == "scores" and not (len(self._query_rows) and len(self._passage_rows)):
+            raise ConfigError(
+                f"loss.distillation.target: scores need queries and passages in {config.lang}, of "
+                f"which the data has {len(self._query_rows)} and {len(self._passage_rows)}; set "
+                "lang to another language, or target to cosine"
+            )
+        report(f"the teacher reads {len(self._query_rows) + len(self._passage_rows):,} texts")
         self._queries = _encode(model, table, self._query_rows, "query")
-        self._passages = _encode(model, table, self._passage_rows, "document")
+        same = np.array_equal(self._query_rows, self._passage_rows)
+        if same and read_alike(model, *training_roles(model)):
+            self._passages = self._queries
+        else:
+            self._passages = _encode(model, table, self._passage_rows, "document")
 
     def look_up(self, batch: Batch, process: Process) -> TaughtInputs:
         """Return what the teacher gives the translations of a batch's texts.
@@ -92,7 +108,10 @@ class Teacher:
 
 
 def load_teacher(
-    model: SentenceTransformer, table: ParallelTable, config: DistillationConfig | None
+    model: SentenceTransformer,
+    table: ParallelTable,
+    config: DistillationConfig | None,
+    report: Callable[[str], object],
 ) -> Teacher | None:
     """Let a config's teacher read the training groups; None if nothing is distilled.
 
@@ -100,6 +119,7 @@ def load_teacher(
         model: The encoder that is to be trained, as it is before.
         table: The training groups.
         config: Names the teacher and its language.
+        report: Takes lines for the reader.
 
     Raises:
         ConfigError: If the teacher's vectors are not of the encoder's length, or it has no text.
@@ -107,17 +127,22 @@ def load_teacher(
     """
     if config is None:
         return None
+    if config.lang not in table.langs:
+        raise ConfigError(
+            f"loss.distillation.lang: no training text in {config.lang}; "
+            f"the data has {', '.join(table.langs)}"
+        )
     if config.teacher is None:
-        return Teacher(model, table, config.lang)
+        return Teacher(model, table, config, report)
     name = config.teacher.name
-    teacher = load_encoder(ModelConfig(name=name, revision=config.teacher.revision))
+    teacher = load_encoder(ModelConfig(**config.teacher.model_dump(exclude_none=True)))
     dim, own = teacher.get_embedding_dimension(), model.get_embedding_dimension()
     if config.target != "scores" and dim != own:
         raise ConfigError(
             f"loss.distillation.teacher: {name} has {dim} dimensions and the encoder {own}; "
             "set loss.distillation.target: scores, or name a teacher of equal length"
         )
-    return Teacher(teacher, table, config.lang)
+    return Teacher(teacher, table, config, report)
 
 
 def _texts_of(cells: Cells, lang: int) -> IntArray:
@@ -141,10 +166,12 @@ def _encode(
     """Encode texts with the prompt of their task: (texts, dim)."""
     encode = model.encode_query if task == "query" else model.encode_document
     vectors = torch.empty(len(rows), model.get_embedding_dimension() or 0)
-    for start in range(0, len(rows), _AT_A_TIME):
-        some = slice(start, start + _AT_A_TIME)
-        texts = table.texts.take(rows[some]).to_pylist()
-        vectors[some] = encode(
-            texts, batch_size=_BATCH, convert_to_tensor=True, show_progress_bar=False
-        ).cpu()
+    with progress_bar("teacher", len(rows), "text") as bar:
+        for start in range(0, len(rows), _AT_A_TIME):
+            some = slice(start, start + _AT_A_TIME)
+            texts = table.texts.take(rows[some]).to_pylist()
+            vectors[some] = encode(
+                texts, batch_size=_BATCH, convert_to_tensor=True, show_progress_bar=False
+            ).cpu()
+            bar.update(len(texts))
     return vectors

@@ -189,10 +189,11 @@ class PlannedTrainer(SentenceTransformerTrainer):
         The library multiplies all gradients even if by one, which for a static encoder is a third
         of its step.
         """
-        if not self._alone or self.accelerator.scaler is not None:
+        heads = list(self._objective.heads.parameters())
+        if not (self._alone or heads) or self.accelerator.scaler is not None:
             norm: Tensor = super()._clip_grad_norm(model)
             return norm
-        weights = list(model.parameters())
+        weights = [*model.parameters(), *heads]
         norm = nn.utils.get_total_norm(w.grad for w in weights if w.grad is not None)
         if not float(norm) < self.args.max_grad_norm - _MARGIN:
             nn.utils.clip_grads_with_norm_(weights, self.args.max_grad_norm, norm)

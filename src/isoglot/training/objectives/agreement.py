@@ -66,8 +66,8 @@ class QueryAgreement:
         return self.config.weight
 
     def highest(self, candidates: int) -> float:
-        """Return the range of the scores of a query."""
-        return 2 / self.config.temperature
+        """Return the most that two distributions with scores of this range can differ by."""
+        return math.log(candidates) + 2 / self.config.temperature
 
     def __call__(self, block: Block) -> Tensor:
         """Return the block's share of the mean."""

@@ -36,9 +36,9 @@ class Distillation:
         return self.config.weight
 
     def highest(self, candidates: int) -> float:
-        """Return the largest distance there is."""
-        bounds = {"cosine": 2.0, "mse": math.inf, "scores": 2 / self.config.temperature}
-        return bounds[self.config.target]
+        """Return the largest distance there is; that of vectors of any length has no end."""
+        scores = math.log(candidates) + 2 / self.config.temperature
+        return {"cosine": 2.0, "mse": math.inf, "scores": scores}[self.config.target]
 
     def __call__(self, block: Block) -> Tensor:
         """Return the block's share of the mean."""

@@ -20,9 +20,10 @@ __all__ = ["Reversed"]
 class Reversed:
     """InfoNCE from passages to queries, and the agreement of both directions.
 
-    With ``agreement`` a, ``CE(passage -> queries) + a / weight * KL(backward || forward)``, so
-    that a is the weight of the divergence in the whole loss: with the sum of all weights 1, this is
-    equation and code of CLEAR (arXiv 2604.05821). Mean over rows.
+    ``weight * CE(passage -> queries) + agreement * KL(backward || forward)``, means over rows: the
+    two further terms of CLEAR (arXiv 2604.05821). There the backward direction looks for a query in
+    another language and both have hard negatives; here it looks for the row's own query, which in a
+    cross-lingual batch is in another language, among those of the batch.
     """
 
     config: ReversedConfig
@@ -30,23 +31,23 @@ class Reversed:
 
     @property
     def weight(self) -> float:
-        """Factor in the sum."""
-        return self.config.weight
+        """Both terms have weights of their own."""
+        return 1.0
 
     def highest(self, candidates: int) -> float:
-        """As for InfoNCE; the divergence is at most the range of the scores."""
-        share = self.config.agreement / self.config.weight
-        return math.log(candidates) + (1 + 2 * share) / self.temperature
+        """As for InfoNCE; the divergence is at most that of scores of this range."""
+        cross_entropy = math.log(candidates) + 1 / self.temperature
+        divergence = math.log(candidates) + 2 / self.temperature
+        return self.config.weight * cross_entropy + self.config.agreement * divergence
 
     def __call__(self, block: Block) -> Tensor:
         """Return the block's share of the mean."""
         backward = self._log_probabilities(block.passages, block.all_queries)
         own = torch.arange(block.first, block.first + len(backward), device=backward.device)
-        loss = functional.nll_loss(backward, own, reduction="sum")
+        loss = self.config.weight * functional.nll_loss(backward, own, reduction="sum")
         if self.config.agreement > 0:
             forward = self._log_probabilities(block.queries, block.candidates)
-            share = self.config.agreement / self.config.weight
-            loss = loss + share * divergence(backward, forward).sum()
+            loss = loss + self.config.agreement * divergence(backward, forward).sum()
         return loss / block.total
 
     def _log_probabilities(self, some: Tensor, all_: Tensor) -> Tensor:

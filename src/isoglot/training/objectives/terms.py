@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sentence_transformers import SentenceTransformer
 
 from isoglot.config.schema import LossConfig, TrainingConfig
@@ -38,6 +40,7 @@ def token_objectives(
     config: LossConfig,
     training: TrainingConfig,
     collate: Collate,
+    report: Callable[[str], object],
 ) -> list[tuple[float, TokenObjective]]:
     """Return a loss's objectives on tokens, with their weights.
 
@@ -47,6 +50,7 @@ def token_objectives(
         config: The loss.
         training: Its seed, and how many texts are encoded at a time.
         collate: What feeds the encoder.
+        report: Takes lines for the reader.
 
     Raises:
         ArtifactError: If tokens cannot be stored.
@@ -57,6 +61,6 @@ def token_objectives(
         built = build_transport(model, table, transport, training, collate)
         terms.append((transport.weight, built))
     if (modelling := config.translation_modelling) is not None:
-        head = build_translation_modelling(model, table, modelling, training)
+        head = build_translation_modelling(model, table, modelling, training, report)
         terms.append((modelling.weight, head))
     return terms

@@ -9,7 +9,7 @@ of today have been trained without either, and neither is done here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +47,7 @@ def build_translation_modelling(
     table: ParallelTable,
     config: TranslationModellingConfig,
     training: TrainingConfig,
+    report: Callable[[str], object],
 ) -> TranslationModelling:
     """Build the objective for an encoder and its training data.
 
@@ -55,6 +56,7 @@ def build_translation_modelling(
         table: The training groups. Their tokens are made here, unless they were before.
         config: The objective.
         training: Its seed, and how many texts are encoded at a time.
+        report: Takes lines for the reader.
 
     Raises:
         ArtifactError: If the table's folder cannot be written.
@@ -75,7 +77,8 @@ def build_translation_modelling(
             f"{config.max_tokens} tokens at once; {most} is the most"
         )
     special = model.tokenizer.all_special_ids
-    ordinary = np.setdiff1d(np.arange(len(model.tokenizer)), special)
+    rows = transformer.auto_model.get_input_embeddings().num_embeddings
+    ordinary = np.setdiff1d(np.arange(min(len(model.tokenizer), rows)), special)
     masked = MaskedPairs(
         tokenize_table(tokenizer, table),
         template,
@@ -85,7 +88,9 @@ def build_translation_modelling(
         segments="token_type_ids" in model.tokenizer.model_input_names,
         training=training,
     )
-    head, _ = build_head(transformer.auto_model, training.seed)
+    head, came = build_head(transformer.auto_model, training.seed)
+    if not came:
+        report("translation_modelling starts with a new head: the encoder was saved without one")
     return TranslationModelling(head, masked)
 
 
