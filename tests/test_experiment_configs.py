@@ -12,6 +12,7 @@ from isoglot.data.groups import write_groups
 from isoglot.data.mini import load_mini_groups
 from isoglot.experiment import run_experiment
 from isoglot.records import Group
+from isoglot.reporting.tables import RunResult, compare
 from tests.data.builders import lareqa_paragraph, squad, write_json, write_jsonl
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,8 +111,9 @@ def test_the_papers_experiment_runs_end_to_end(
     name = {"xlm-r": "paper-xlmr", "labse": "paper-labse"}[encoder]
     fast = ("seeds=[0]", "regimes=[monolingual]")
     config = tiny(name, checkpoints[encoder], paper_data, paper_benchmarks, *fast)
-    (comparison,) = run_experiment(config, tmp_path / "out", lambda line: None)
-    assert {row.encoder for row in comparison.rows} == {config.encoders[0].label}
+    comparisons = run_experiment(config, tmp_path / "out", lambda line: None)
+    assert [comparison.measure for comparison in comparisons] == ["AP", "nDCG@10", "R@100"]
+    assert {row.encoder for row in comparisons[0].rows} == {config.encoders[0].label}
     check_results(config, tmp_path / "out")
 
 
@@ -141,3 +143,22 @@ def test_what_the_paper_states_is_what_is_trained(name):
     assert hybrid.loss.negatives == "explicit"
     assert hybrid.languages == PARALLEL
     assert len(hybrid.data) == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "published"),
+    [("paper-xlmr", "XLM-R", (0.4054, 0.7628)), ("paper-labse", "LaBSE", (0.4411, 0.7954))],
+)
+def test_tables_12_and_13_stand_beside_ours(name, encoder, published):
+    config = load_config(ExperimentConfig, EXPERIMENTS / f"{name}.yaml")
+    assert {"AP", "nDCG@10", "R@100"} <= set(config.measures)
+    miracl = config.benchmarks[2].title
+    for measure, figure in zip(("nDCG@10", "R@100"), published, strict=True):
+        metrics = {"summary": {"monolingual": {measure: 0.5}}, "bias": {}}
+        own = RunResult(encoder, "hybrid", 0, miracl, metrics)
+        rows = [r for r in compare([own], measure=measure).rows if r.encoder == encoder]
+        hybrid = [row for row in rows if row.batches == "hybrid"]
+        assert [row.figures["monolingual"].mean for row in hybrid] == [0.5, figure]
+        assert {row.benchmark for row in rows} == {miracl}
+        fewer = RunResult(encoder, "hybrid", 0, miracl.replace(",id", ""), metrics)
+        assert len(compare([fewer], measure=measure).rows) == 1

@@ -1,5 +1,7 @@
 """Tokens remembered over the models of a grid: the same vectors, cut once."""
 
+import sys
+
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
@@ -63,7 +65,7 @@ def test_a_second_encoder_of_the_grid_cuts_nothing(checkpoints, counted):
 
 
 def test_a_full_memory_takes_no_more(counted, monkeypatch):
-    monkeypatch.setattr(tokens, "_MOST_TOKENS", -1)
+    monkeypatch.setattr(tokens, "_MOST_BYTES", sum(map(sys.getsizeof, TEXTS)))
     encoder, cut = counted
     TokenMemory().attach(encoder)
     for _ in range(2):
@@ -76,3 +78,14 @@ def test_an_encoder_with_context_is_left_alone(checkpoints):
     before = encoder[0].preprocess
     TokenMemory().attach(encoder)
     assert encoder[0].preprocess == before
+
+
+def test_memory_is_counted_with_texts_and_not_only_with_tokens(counted):
+    encoder, _ = counted
+    memory = TokenMemory()
+    memory.attach(encoder)
+    encode_texts(encoder, TEXTS, "passage")
+    (known,) = memory._by_tokenizer.values()
+    held = sum(sys.getsizeof(text) + sys.getsizeof(part) for text, part in known.items())
+    bases = {id(part.base): part.base.nbytes for part in known.values()}
+    assert memory._kept >= held + sum(bases.values()) > 0

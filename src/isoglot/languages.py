@@ -12,10 +12,13 @@ import langcodes
 
 from isoglot.errors import ConfigError
 
-__all__ = ["ALL_LANGUAGES", "normalize_language", "normalize_languages"]
+__all__ = ["ALL_LANGUAGES", "LOW_RESOURCE", "normalize_language", "normalize_languages"]
 
 ALL_LANGUAGES = "*"
 """Stands for the pool of all languages in tables."""
+LOW_RESOURCE = ("yo", "sw", "bn", "hi", "te", "th", "bem", "fon", "ha", "ig", "rw", "tw", "zu")
+"""The languages of MIRACL with less than a million passages, smallest corpus first, and the African
+languages of AfriQA (arXiv 2305.06897)."""
 
 
 def normalize_language(code: str, where: str = "") -> str:

@@ -8,6 +8,8 @@ from isoglot.config.loading import parse_config
 from isoglot.data.mini import load_mini_groups
 from isoglot.data.parallel import build_table
 from isoglot.errors import ConfigError
+from isoglot.languages import LOW_RESOURCE
+from isoglot.reporting.claims import low_resource
 
 GRID = {
     "encoders": [{"label": "m", "name": "some/model"}],
@@ -48,6 +50,32 @@ def test_a_variant_may_take_a_section_out_and_bring_data_of_its_own():
     assert cell.loss.query_agreement is None
     assert [source.label for source in cell.data] == ["qa", "bitext"]
     assert cell.batches.regime == "monolingual"
+
+
+def test_weights_of_data_sets_are_replaced_and_go_with_them():
+    data = [{"path": "a.jsonl"}, {"path": "b.jsonl"}]
+    batches = {"dataset_weights": {"a": 2.0, "b": 3.0}, "monolingual_from": ["a"]}
+    batches["cross_lingual_from"] = ["a", "b"]
+
+    def of(**changes):
+        config = parse(data=data, batches=batches, variants=[{"label": "x", "set": changes}])
+        found = trained(config, "x").batches
+        return found.dataset_weights, found.monolingual_from, found.cross_lingual_from
+
+    assert of() == ({"a": 2.0, "b": 3.0}, ("a",), ("a", "b"))
+    weights = {"batches.dataset_weights": {"b": 0.5}}
+    assert of(**weights) == ({"b": 0.5}, ("a",), ("a", "b"))
+    other = {"data": [{"path": "b.jsonl"}, {"path": "c.jsonl"}]}
+    assert of(**other) == ({"b": 3.0}, None, ("b",))
+    assert of(**other, **{"batches.dataset_weights": {"c": 4.0}})[0] == {"c": 4.0}
+    with pytest.raises(ConfigError, match=r"variant 'x': .*monolingual_from.*'a'"):
+        of(**other, **{"batches.monolingual_from": ["a"]})
+    with pytest.raises(ConfigError, match=r"variant 'x': missing key 'data.0.path'"):
+        of(data=[{"pth": "b.jsonl"}])
+
+
+def test_low_resource_languages_are_those_of_the_claims():
+    assert parse().low_resource == LOW_RESOURCE == low_resource.LOW_RESOURCE
 
 
 def test_a_variant_without_changes_is_the_hybrid_regime():

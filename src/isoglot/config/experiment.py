@@ -13,9 +13,11 @@ from isoglot.config.loading import StrictModel, parse_config
 from isoglot.config.model import ModelConfig
 from isoglot.config.presets import apply_preset
 from isoglot.config.schema import EvaluationConfig, OptimisationConfig, TrainConfig
+from isoglot.config.sources import SourceConfig
 from isoglot.config.training import Regime
 from isoglot.config.types import Language, Seed, Share
 from isoglot.errors import ConfigError, did_you_mean
+from isoglot.languages import LOW_RESOURCE
 
 __all__ = [
     "BM25_ENCODER",
@@ -63,7 +65,8 @@ class VariantConfig(StrictModel):
     """Default: hybrid."""
     set: dict[str, Any] = Field(default_factory=dict)
     """What differs from the experiment: ``loss.temperature: 0.1``, or the same in sections. A list,
-    such as ``data``, is replaced as a whole; ``null`` takes an optional section out."""
+    such as ``data``, and ``batches.dataset_weights`` are replaced as a whole; ``null`` takes an
+    optional section out. With ``data`` go the weights and names of data sets that are not in it."""
     of: str | None = None
     """Of a correction: the regime or variant whose trained models are corrected, or
     ``untrained``."""
@@ -119,8 +122,9 @@ class ExperimentConfig(OptimisationConfig):
     """Measures to compare by, a table each; names as ir_measures writes them."""
     baseline: str | None = None
     """The regime or variant that the others are tested against; default: hybrid, if it is there."""
-    low_resource: tuple[Language, ...] = ("sw", "yo", "bn", "te", "th", "hi")
-    """Query languages to report by themselves, as far as a benchmark has them."""
+    low_resource: tuple[Language, ...] = LOW_RESOURCE
+    """Query languages to report by themselves, as far as a benchmark has them; default: those of
+    MIRACL with less than a million passages, and the African ones of AfriQA."""
     audit: bool = True
     """Look for the benchmarks in the data before training."""
 
@@ -190,6 +194,7 @@ class ExperimentConfig(OptimisationConfig):
         """
         (variant,) = (found for found in self.methods if found.label == method)
         values = apply_preset(self._training_values(), variant.changes)
+        values["batches"] = _fitting_batches(values["batches"], variant.changes)
         values["model"] = self.model_of(encoder)
         values["audit"] = ()  # an experiment looks for its own benchmarks, once
         for section, key, value in (
@@ -273,3 +278,35 @@ class ExperimentConfig(OptimisationConfig):
                 f"{', '.join(self.labels)}{did_you_mean(self.baseline, self.labels)}"
             )
         return self
+
+
+def _fitting_batches(batches: Any, changes: Mapping[str, Any]) -> Any:  # noqa: ANN401 - unchecked
+    """Return a variant's ``batches`` without what only the experiment's own data sets have.
+
+    Args:
+        batches: The experiment's section with the variant's changes in it, maybe no section.
+        changes: The variant's changes; what they name is never left out, so that a wrong name is
+            told.
+    """
+    own = changes.get("batches", {})
+    if not isinstance(batches, Mapping) or not isinstance(own, Mapping):
+        return batches
+    fitting = dict(batches)
+    names = _labels(changes.get("data"))
+    if "dataset_weights" in own:
+        fitting["dataset_weights"] = own["dataset_weights"]
+    elif names is not None:
+        weights = fitting["dataset_weights"].items()
+        fitting["dataset_weights"] = {name: weight for name, weight in weights if name in names}
+    for key in ("monolingual_from", "cross_lingual_from"):
+        if names is not None and key not in own and fitting[key] is not None:
+            fitting[key] = tuple(name for name in fitting[key] if name in names) or None
+    return fitting
+
+
+def _labels(data: Any) -> set[str] | None:  # noqa: ANN401 - unchecked
+    """Return the names of a variant's data sets; None if it sets none, or none that are valid."""
+    try:
+        return {SourceConfig.model_validate(source).label for source in data or ()} or None
+    except (TypeError, ValueError):  # the schema tells it with the place
+        return None

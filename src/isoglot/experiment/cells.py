@@ -168,13 +168,17 @@ def _check_stage(folder: Path, wanted: Mapping[str, Any]) -> None:
 
 
 def _check_corrected(stage: Path, base: Cell) -> None:
-    """Refuse a correction of another cell's model; where the experiment lies does not matter."""
+    """Refuse a correction of another model; where the experiment lies does not matter."""
     if not is_complete(stage):
         return
-    stored = Path(read_yaml(stage / "config.yaml").get("model", {}).get("name", ""))
+    stored = read_yaml(stage / "config.yaml").get("model", {})
     wanted = base.model(Path())
-    depth = len(Path(wanted.name).parts) if base.training else len(stored.parts)
-    if stored.parts[-depth:] != Path(wanted.name).parts:
+    if base.training is None:  # the encoder as it comes, with all of its options
+        same = stored == wanted.model_dump(mode="json")
+    else:
+        parts = Path(wanted.name).parts
+        same = Path(stored.get("name", "")).parts[-len(parts) :] == parts
+    if not same:
         raise _other_config(stage)
 
 

@@ -23,7 +23,11 @@ from isoglot.reporting.tables import RANK_DISTANCE, Comparison, RunResult, compa
 
 __all__ = ["write_results"]
 
-_SHARES = {"cross-lingual": 0.0, "monolingual": 1.0}
+_UNTESTED = (
+    "Differences from the baseline stand in brackets. They are of single languages and not tested "
+    "here: `isoglot compare` tests those of any two evaluations by language, `isoglot claims` "
+    "those of hybrid batches by language and pair.\n"
+)
 
 
 def write_results(
@@ -61,6 +65,8 @@ def write_results(
     _write_tables(config, comparisons, results, root)
     tested = list(find_differences(config, cells, root))
     _write_differences(tested, root)
+    for plot in (*root.glob("sweep*.svg"), *root.glob("methods*.svg")):
+        plot.unlink()  # of a measure or a benchmark that may no longer be asked for
     for draw, path in (*_sweeps(config, results, root), *_effects(config, tested, root)):
         try:
             draw(path)
@@ -96,7 +102,9 @@ def _write_tables(
     write_text(root / "comparison.csv", replace(data[0], rows=rows).to_csv())
     low = {"langs": config.low_resource, "baseline": config.tested_against}
     for name, options in (("languages.md", {}), ("low_resource.md", low)):
-        write_text(root / name, "\n".join(_language_sections(config, results, options)))
+        parts = [_UNTESTED] if options is low else []
+        parts += _language_sections(config, results, options)
+        write_text(root / name, "\n".join(parts))
 
 
 def _language_sections(

@@ -16,8 +16,9 @@ from isoglot.config.experiment import ExperimentConfig
 from isoglot.data.collection import Collection
 from isoglot.errors import ConfigError, DataError
 from isoglot.evaluation.measures import parse_measures
-from isoglot.experiment.audit import audit_experiment, texts_read
+from isoglot.experiment.audit import audit_experiment, missing_files, texts_read
 from isoglot.experiment.cells import Cell, cells_of, check_cells, choose_cells
+from isoglot.experiment.inputs import check_evaluated, check_inputs, note_encoders
 from isoglot.experiment.results import write_results
 from isoglot.experiment.work import Workshop
 from isoglot.pipeline.evaluation import load_collection
@@ -53,13 +54,18 @@ def run_experiment(
     cells = list(cells_of(config))
     chosen = choose_cells(cells, tuple(only))
     check_cells(config, cells, folder)
+    check_inputs(config, cells, folder)
     _check_measures(config)
+    unmade = _without_model(chosen, folder)
+    _check_files(unmade)
     collections = _load_collections(config, chosen, folder)
+    check_evaluated(config, cells, collections, folder)
     prepare_folder(folder, overwrite=True)
     write_yaml(folder / "config.yaml", config.model_dump(mode="json"))
-    if config.audit and _without_model(chosen, folder):
+    note_encoders(config, folder)
+    if config.audit and unmade:
         audit_experiment(cells, list(collections.values()), folder, report)
-    workshop = Workshop(config, cells, collections, folder)
+    workshop = Workshop(config, cells, collections, folder, report)
     for number, cell in enumerate(chosen, start=1):
         report(f"[{number}/{len(chosen)}] {cell.folder}")
         workshop.finish(cell)
@@ -87,17 +93,24 @@ def _check_measures(config: ExperimentConfig) -> None:
                 )
 
 
+def _check_files(cells: Sequence[Cell]) -> None:
+    """Check that the files which cells will read are there.
+
+    Raises:
+        DataError: If one is missing.
+    """
+    for path in missing_files(texts_read(cells)):
+        raise DataError(f"{path}: no such file; data and development.path name what is read")
+
+
 def _load_collections(
     config: ExperimentConfig, cells: Sequence[Cell], folder: Path
 ) -> dict[str, Collection]:
     """Load the benchmarks that some cell has still to be evaluated on, once for all cells.
 
     Raises:
-        IsoglotError: If one cannot be loaded, or a file of training data is missing.
+        IsoglotError: If one cannot be loaded.
     """
-    for source in (s for texts in texts_read(_without_model(cells, folder)) for s in texts.data):
-        if source.format != "hub" and not Path(source.path).exists():
-            raise DataError(f"{source.path}: no such file; data names the training data")
     return {
         benchmark.label: load_collection(benchmark)
         for benchmark in config.benchmarks
@@ -106,5 +119,6 @@ def _load_collections(
 
 
 def _without_model(cells: Sequence[Cell], folder: Path) -> list[Cell]:
-    """Return the cells whose model is still to be made."""
-    return [cell for cell in cells if not cell.has_model(folder)]
+    """Return the cells whose model is still to be made, those that others correct among them."""
+    needed = {cell.folder: cell for each in cells for cell in (each.of, each) if cell is not None}
+    return [cell for cell in needed.values() if not cell.has_model(folder)]

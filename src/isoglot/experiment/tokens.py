@@ -6,6 +6,7 @@ vectors up and averaging them is so quick that cutting is most of the time of an
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["TokenMemory"]
 
-_MOST_TOKENS = 1 << 26
-"""Tokens that are kept, 256 MB; texts after that are cut every time."""
+_MOST_BYTES = 1 << 29
+"""Memory for texts and their tokens; what does not fit is cut every time."""
+_ENTRY_BYTES = 256
+"""Of an array without its tokens, and of an entry in a table that is up to two thirds empty."""
 
 Tokens = npt.NDArray[np.int32]
 Features = dict[str, Any]
@@ -60,12 +63,20 @@ class TokenMemory:
             ends = features["offsets"].numpy()[1:]
             parts = np.split(features["input_ids"].numpy().astype(np.int32), ends)
             made = dict(zip(new, parts, strict=True))
-            if self._kept <= _MOST_TOKENS:
-                self._kept += len(features["input_ids"])
-                known |= made
+            self._keep(known, made)
         tokens = [known[text] if text in known else made[text] for text in texts]
         lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
         return {
             "input_ids": torch.from_numpy(np.concatenate(tokens).astype(np.int64)),
             "offsets": torch.from_numpy(np.cumsum(lengths) - lengths),
         }
+
+    def _keep(self, known: dict[str, Tokens], made: dict[str, Tokens]) -> None:
+        """Keep the tokens of some texts if there is room for all of them.
+
+        They are parts of one array, which stays in memory as long as one of them does.
+        """
+        size = sum(sys.getsizeof(text) + made[text].nbytes + _ENTRY_BYTES for text in made)
+        if self._kept + size <= _MOST_BYTES:
+            self._kept += size
+            known |= made

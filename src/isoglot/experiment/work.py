@@ -7,10 +7,10 @@ work in one experiment; the others wait and find the work done.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from isoglot.artifacts import COMPLETE
 from isoglot.config.correction import CorrectConfig
@@ -35,6 +35,7 @@ class Workshop:
         cells: All of its cells.
         collections: By label, the benchmarks that are still to be evaluated on.
         root: Folder of the experiment.
+        report: Takes a line about what is happening.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class Workshop:
         cells: Sequence[Cell],
         collections: Mapping[str, Collection],
         root: Path,
+        report: Callable[[str], object],
     ) -> None:
         self._config = config
         self._cells = cells
         self._collections = collections
         self._root = root
+        self._report = report
         self._tokens = TokenMemory()
 
     def finish(self, cell: Cell) -> None:
@@ -127,7 +130,11 @@ class Workshop:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(folder / ".lock")
-            lock.acquire()
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                self._report(f"waiting for {cell.folder}, which another process works on")
+                lock.acquire()
         except OSError as error:
             raise ArtifactError(
                 f"{folder}: cannot be used as an output folder ({error.strerror or error})"

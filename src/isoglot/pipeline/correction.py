@@ -26,6 +26,7 @@ from isoglot.artifacts import (
     write_yaml,
 )
 from isoglot.config.correction import CorrectConfig, CorrectionConfig
+from isoglot.config.sources import SourceConfig
 from isoglot.data.parallel import ParallelTable
 from isoglot.data.prepared.sources import identify
 from isoglot.data.prepared.store import prepare_table
@@ -43,7 +44,13 @@ if TYPE_CHECKING:
 
     from isoglot.models.correction import LanguageCorrection
 
-__all__ = ["detection_shares", "fit_correction", "fit_shortening", "run_correction"]
+__all__ = [
+    "detection_shares",
+    "fit_correction",
+    "fit_shortening",
+    "hash_texts",
+    "run_correction",
+]
 
 _POWER = 0.3
 _DETECTED_AT_A_TIME = 512
@@ -76,7 +83,7 @@ def run_correction(config: CorrectConfig, folder: Path, report: Report = _unhear
     from isoglot.models.loading import load_encoder
 
     _refuse_other_contents(folder)
-    hashes = _hash_data(config.correction)
+    hashes = hash_texts(config.correction.data)
     table = prepare_table(config.correction.data)
     encoder = load_encoder(config.model)
     refuse_corrected(encoder, f"model {config.model.name!r}")
@@ -334,10 +341,10 @@ def _refuse_other_contents(folder: Path) -> None:
         raise ArtifactError(f"{folder}: is not empty; choose another --output or delete it")
 
 
-def _hash_data(config: CorrectionConfig) -> dict[str, str]:
+def hash_texts(sources: Sequence[SourceConfig]) -> dict[str, str]:
     """Return the SHA-256 of every file, or the fingerprint of a data set of the hub, by name."""
     hashes: dict[str, str] = {}
-    for source in config.data:
+    for source in sources:
         record = identify(source).record
         if "fingerprint" in record:
             hashes[source.label] = str(record["fingerprint"])

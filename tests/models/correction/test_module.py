@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
 import numpy as np
@@ -20,7 +21,7 @@ from isoglot.models.correction.attach import (
     open_encoder,
     refuse_corrected,
 )
-from isoglot.models.correction.formulas import projection
+from isoglot.models.correction.formulas import projection, shortening
 from isoglot.models.loading import embedded_encoder
 from tests.models.correction.encoders import word_encoder
 from tests.reference import slow_correction as slow
@@ -178,6 +179,45 @@ def test_a_correction_is_found_and_not_taken_for_another_layer(checkpoints):
         assert find_correction(SentenceTransformer(modules=[plain[0], layer])) is None
     assert find_correction(plain) is None
     assert find_correction(SentenceTransformer(str(checkpoints["labse"]), device="cpu")) is None
+
+
+def test_a_shortening_is_found_under_another_name(checkpoints):
+    rng = np.random.default_rng(0)
+    matrix = shortening(
+        np.cov(rng.normal(size=(60, 32)) * np.linspace(1, 3, 32), rowvar=False), 0.3
+    )
+    plain = SentenceTransformer(str(checkpoints["static"]), device="cpu")
+    corrected = apply_correction(plain, linear_layer(matrix))
+    again = SentenceTransformer(modules=list(corrected), device="cpu")
+    assert list(dict(again.named_children())) == ["0", "1"]
+    assert find_correction(again) == find_correction(again.bfloat16()) == "wccn"
+    # A trained layer, also one that started from the identity, is not symmetric.
+    torch.manual_seed(0)
+    for weight in (torch.randn(32, 32), torch.eye(32) + 0.02 * torch.randn(32, 32)):
+        layer = linear_layer(weight.double().numpy())
+        assert find_correction(SentenceTransformer(modules=[plain[0], layer])) is None
+    # Neither a change of length nor a reflection shortens some directions.
+    for diagonal in (torch.full((32,), 2.0), torch.linspace(-1, 1, 32)):
+        layer = linear_layer(torch.diag(diagonal).double().numpy())
+        assert find_correction(SentenceTransformer(modules=[plain[0], layer])) is None
+    biased = Dense(32, 32, activation_function=torch.nn.Identity())
+    biased.linear.weight.data = torch.from_numpy(matrix).float()
+    assert find_correction(SentenceTransformer(modules=[plain[0], biased])) is None
+    labse = SentenceTransformer(str(checkpoints["labse"]), device="cpu")
+    assert any(isinstance(module, Dense) for module in labse)
+    assert find_correction(labse) is None
+
+
+def test_encoders_are_loaded_with_an_undocumented_function_that_must_be_there(
+    checkpoints, monkeypatch
+):
+    loader = SentenceTransformer._load_with_module_classes
+    assert "module_classes" in inspect.signature(loader).parameters
+    monkeypatch.delattr("sentence_transformers.base.model.BaseModel._load_with_module_classes")
+    message = r"lacks SentenceTransformer._load_with_module_classes, .*; pip install 'sentence-"
+    with pytest.raises(ModelError, match=message) as error:
+        open_encoder(str(checkpoints["static"]))
+    assert "\n" not in str(error.value)
 
 
 def test_a_corrected_encoder_is_refused():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
+import sentence_transformers
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import (
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 _NAME = "correction"
+_TESTED = "6.2.0"
+"""A version of the library that has all that is used here."""
 _OWN_MODULES = {"isoglot.models.correction.LanguageCorrection": LanguageCorrection}
 _ROUNDING = 0.05
 """Share of a matrix that is taken for rounding, as large as bfloat16 needs; of any other dense
@@ -77,15 +80,21 @@ def apply_correction(
 def find_correction(model: SentenceTransformer) -> str | None:
     """Return what kind of correction an encoder has: ``mean``, ``lir``, ``shift`` ...
 
-    A dense layer is one if it is called so, or if it does nothing but remove directions: square,
-    without bias and activation, and its matrix an orthogonal projection that is not the identity.
+    Another tool may have given the modules other names, so a dense layer is known by its matrix.
+    Square, without bias and activation, it is a correction if it only removes directions (an
+    orthogonal projection, but not the identity) or only makes some shorter than others
+    (symmetric and positive definite, but no multiple of the identity). A layer that was trained
+    is neither: nothing keeps its matrix symmetric.
     """
     for name, module in model.named_children():
         if isinstance(module, LanguageCorrection):
             return module.method
-        if isinstance(module, Dense) and _is_projection(module):
+        if not isinstance(module, Dense):
+            continue
+        weight = _linear_map(module)
+        if weight is not None and _is_projection(weight):
             return "lsar"
-        if isinstance(module, Dense) and name == _NAME:
+        if name == _NAME or (weight is not None and _is_shortening(weight)):
             return "wccn"
     return None
 
@@ -118,10 +127,19 @@ def open_encoder(name: str, **options: Any) -> SentenceTransformer:  # noqa: ANN
     Args:
         name: Folder or hub name.
         options: Of ``SentenceTransformer``.
+
+    Raises:
+        ModelError: If the installed library has no loader that takes classes.
     """
-    model: SentenceTransformer = SentenceTransformer._load_with_module_classes(
-        name, _OWN_MODULES, **options
-    )
+    # The library's own training code reloads models with it; it is not documented.
+    load = getattr(SentenceTransformer, "_load_with_module_classes", None)
+    if load is None:
+        raise ModelError(
+            f"sentence-transformers {sentence_transformers.__version__} lacks "
+            "SentenceTransformer._load_with_module_classes, with which isoglot loads encoders; "
+            f"pip install 'sentence-transformers=={_TESTED}'"
+        )
+    model: SentenceTransformer = load(name, _OWN_MODULES, **options)
     return model
 
 
@@ -138,16 +156,28 @@ def came_as_bytes(module: nn.Module) -> bool:
     return bool((numbers - numbers.round()).abs().max() < 1e-3)
 
 
-def _is_projection(layer: Dense) -> bool:
+def _linear_map(layer: Dense) -> torch.Tensor | None:
+    """Return the matrix of a layer that maps vectors to vectors of their length, and no more."""
     if layer.bias or layer.use_residual or not isinstance(layer.activation_function, nn.Identity):
-        return False
+        return None
     weight = layer.linear.weight.detach().float().cpu()
-    if weight.shape[0] != weight.shape[1]:
-        return False
+    return weight if weight.shape[0] == weight.shape[1] else None
+
+
+def _is_projection(weight: torch.Tensor) -> bool:
     removed = torch.eye(len(weight)) - weight
     allowed = _ROUNDING * removed.norm()
     return bool(
         removed.trace() > 0.5  # one direction or more
         and (removed - removed.T).norm() <= allowed
         and (removed @ removed - removed).norm() <= allowed
+    )
+
+
+def _is_shortening(weight: torch.Tensor) -> bool:
+    uneven = weight - weight.diagonal().mean() * torch.eye(len(weight))
+    return bool(
+        uneven.norm() > _ROUNDING * weight.norm()
+        and (uneven - uneven.T).norm() <= _ROUNDING * uneven.norm()
+        and torch.linalg.eigvalsh(weight)[0] > 0
     )
