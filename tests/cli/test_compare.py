@@ -176,18 +176,18 @@ def test_seeds_of_a_system(call, tmp_path):
         content = rows(lambda n, *_: baseline(n) + change)
         return write(tmp_path / name / "per_query.parquet", content)
 
-    changes = {"a": 0, "b": 0.02, "c": 0.3, "d": 0.4}
+    changes = {"a": 0, "b": 0.02, "c": 0.3, "d": 0.32}
     runs = {name: seed(name, change) for name, change in changes.items()}
     groups = [f"old={runs['a']},{runs['b']}", f"new={runs['c']},{runs['d']}"]
     line = [argument for group in groups for argument in ("--system", group)]
     out = call(*line, "--no-languages")[1]
-    # Means of two: .275 + .01 and .275 + .35; deviations .02 / sqrt 2 and .1 / sqrt 2. Widened by
-    # sqrt 2, drawn seeds reach .35 - .01 -+ sqrt 2 (.05 + .01): between .2551 and .4249.
-    figures = "0.2850 ± 0.0141 0.6250 ± 0.0707 +0.3400 [0.3400, 0.3400] [0.2551, 0.4249] .008 .023"
+    # Means of two: .275 + .01 and .275 + .31; deviations .02 / sqrt 2. Variance over seeds:
+    # .0001 + .0001, with 2 degrees of freedom, so that t^2 = 18.513 and the half width .0608.
+    figures = "0.2850 ± 0.0141 0.5850 ± 0.0141 +0.3000 [0.3000, 0.3000] [0.2392, 0.3608] .008 .023"
     assert figures in squeezed(out)
-    assert "new is better than old in the multilingual setting: +0.3400 AP" in out
+    assert "new is better than old in the multilingual setting: +0.3000 AP" in out
     assert "over queries and seeds, p = .023 (Holm); holds" in out
-    assert "2 seeds of new: p is about the mean of these 2 trained models" in out
+    assert "2 seeds of new: where both systems have several, p and the" in out
     mixed = call(runs["a"], "--system", groups[1], "--no-languages")[1]
     assert mixed.startswith("new against a\n")
     assert "over seeds too" not in mixed
@@ -335,6 +335,7 @@ def test_other_results_are_not_overwritten(refused, tmp_path):
             ["{a}", "{b}", "--permutations", "10"],
             "10 permutations cannot show a difference at alpha 0.05 among 12 tests; use 240 or",
         ),
+        (["{a}", "{b}", "--resamples", "399"], "399 resamples are too few .*; use 400 or more"),
     ],
 )
 def test_a_wrong_line(refused, files, arguments, message):
@@ -344,10 +345,10 @@ def test_a_wrong_line(refused, files, arguments, message):
 
 def test_more_permutations_for_more_tests(files):
     systems = [System(name, (file,)) for name, file in zip("ab", files, strict=True)]
-    found = run_comparison(systems, ComparisonOptions(permutations=240, resamples=100))
+    found = run_comparison(systems, ComparisonOptions(permutations=240, resamples=400))
     assert (found.permutations, len(found.rows)) == (240, 12)
-    assert run_comparison(systems, ComparisonOptions(resamples=100)).permutations == 10_000
-    found = run_comparison(systems, ComparisonOptions(resamples=100, alpha=0.001))
+    assert run_comparison(systems, ComparisonOptions(resamples=400)).permutations == 10_000
+    found = run_comparison(systems, ComparisonOptions(resamples=20_000, alpha=0.001))
     assert found.permutations == 10 * 12 * 1000
 
 

@@ -150,6 +150,15 @@ def test_what_the_tests_are_about():
     ]
 
 
+def test_with_seeds_on_both_sides_the_tests_are_about_training_again():
+    seeds = {"seeds": (0.001, 0.02)}
+    lines = comparison_record(report(row(**seeds), runs=(("a", "b"), ("c", "d"))))["sentences"]
+    assert lines[2] == (
+        "2 seeds of A: where both systems have several, p and the interval are about training "
+        "again, too; ± is the standard deviation over them"
+    )
+
+
 def test_the_record_is_flat_and_valid_json():
     record = comparison_record(report(row(), row(seeds=(0.001, 0.02), query_lang="de")))
     assert json.loads(json.dumps(record, allow_nan=False)) == {

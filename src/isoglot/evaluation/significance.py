@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from isoglot.errors import ConfigError
 from isoglot.evaluation.resampling import (
     ClusterSums,
     draw_signs,
     resampled_figures,
     sum_clusters,
 )
+from isoglot.evaluation.uncertainty import Uncertainty, variance_over_seeds
 
 __all__ = [
     "EXACT_CLUSTERS",
@@ -27,6 +29,7 @@ __all__ = [
     "Design",
     "PairedResults",
     "bootstrap_interval",
+    "check_resamples",
     "compare_systems",
     "default_permutations",
     "holm",
@@ -39,6 +42,8 @@ PERMUTATIONS = 10_000
 """Random sign patterns of a test."""
 RESAMPLES = 10_000
 """Samples of an interval of a difference."""
+_BEYOND = 10
+"""Samples that an interval needs beyond each of its ends, so that these are no outliers."""
 _ROUNDING = 1e-12
 """Relative size of what is taken for rounding: ties must be ties."""
 
@@ -161,6 +166,20 @@ def default_permutations(tests: int, alpha: float) -> int:
     return max(PERMUTATIONS, math.ceil(10 * tests / alpha))
 
 
+def check_resamples(resamples: int, alpha: float) -> None:
+    """Refuse intervals whose ends a handful of samples would decide.
+
+    Raises:
+        ConfigError: If there are fewer than 20 / alpha samples, 10 beyond each end.
+    """
+    needed = math.ceil(2 * _BEYOND / alpha - _ROUNDING)
+    if resamples < needed:
+        raise ConfigError(
+            f"{resamples:,} resamples are too few for intervals at alpha {alpha:g}; "
+            f"use {needed:,} or more"
+        )
+
+
 @dataclass(frozen=True)
 class Design:
     """Which values belong together; the same in every run."""
@@ -190,7 +209,8 @@ class PairedResults:
     seed_intervals: NDArray[np.float64]
     """(2, pairs, figures): the interval over queries and seeds, NaN unless both have two seeds."""
     p_values: NDArray[np.float64]
-    """(pairs, figures), not corrected."""
+    """(pairs, figures), not corrected: over queries; if both have two seeds, the larger of that and
+    the p-value over queries and seeds."""
     corrected: NDArray[np.float64]
     """(pairs, figures): corrected by Holm over all pairs and the figures of a family."""
 
@@ -208,11 +228,10 @@ def compare_systems(
 ) -> PairedResults:
     """Test the differences between systems, each of one trained model or of several (seeds).
 
-    The value of a system for a query is the mean over its seeds. The interval over queries and
-    seeds is a hierarchical bootstrap: each sample draws clusters, the same for both systems, and
-    for each system as many of its seeds as it has. Drawn seeds spread too little by the factor
-    (k - 1) / k of the variance, so their distance from the mean is widened by sqrt(k / (k - 1))
-    (the rescaled bootstrap of Rao and Wu, 1988).
+    The value of a system for a query is the mean over its seeds. The permutation test asks whether
+    other queries would show the same of these models. Where both systems have two seeds or more,
+    ``Uncertainty`` asks whether models trained again would, too, and p is the larger of both, so
+    that the correction is for everything that decides.
 
     Args:
         values: (runs, n): value of a query in a pool.
@@ -223,25 +242,30 @@ def compare_systems(
         permutations: Random sign patterns of the tests.
         resamples: Samples of the intervals.
         seed: Seed of both.
+
+    Raises:
+        ConfigError: If there are too few resamples for alpha.
     """
+    check_resamples(resamples, alpha)
     summed = sum_clusters(values, design.clusters, design.pools)
     by_run = summed.shares(design.members).sum(axis=1)
-    figures = np.stack([by_run[list(rows)].mean(axis=0) for rows in systems])
-    p_values = _paired_p_values(values, design, systems, pairs, permutations, seed)
-    means, drawn = _resample(summed, design.members, systems, resamples, seed)
-    intervals = [_interval(means[b] - means[a], alpha) for a, b in pairs]
-    seed_intervals = [
-        _interval(drawn[b] - drawn[a], alpha)
-        if min(len(systems[a]), len(systems[b])) > 1
-        else np.full_like(intervals[0], np.nan)
-        for a, b in pairs
-    ]
+    by_system = [by_run[list(rows)] for rows in systems]
+    figures = np.stack([runs.mean(axis=0) for runs in by_system])
+    differences = np.stack([figures[b] - figures[a] for a, b in pairs])
+    samples = _resample(summed, design.members, systems, resamples, seed)
+    intervals, variances = _spread_over_queries(samples, pairs, alpha)
+    over_seeds = [variance_over_seeds(by_system[a], by_system[b]) for a, b in pairs]
+    seed_variances, freedom = map(np.stack, zip(*over_seeds, strict=True))
+    unsure = Uncertainty(seed_variances, freedom, variances)
+    widths = unsure.half_widths(alpha)
+    over_queries = _paired_p_values(values, design, systems, pairs, permutations, seed)
+    p_values = np.fmax(over_queries, unsure.p_values(differences))
     return PairedResults(
         figures=figures,
-        deviations=np.stack([_deviation(by_run[list(rows)]) for rows in systems]),
-        differences=np.stack([figures[b] - figures[a] for a, b in pairs]),
-        intervals=np.stack(intervals, axis=1),
-        seed_intervals=np.stack(seed_intervals, axis=1),
+        deviations=np.stack([_deviation(runs) for runs in by_system]),
+        differences=differences,
+        intervals=intervals,
+        seed_intervals=np.stack([differences - widths, differences + widths]),
         p_values=p_values,
         corrected=_correct(p_values, design.families),
     )
@@ -284,42 +308,25 @@ def _resample(
     systems: Sequence[Sequence[int]],
     resamples: int,
     seed: int,
+) -> NDArray[np.float64]:
+    """Return figures (systems, resamples, figures) of drawn queries, means over seeds."""
+    sums = np.stack([summed.sums[list(rows)].mean(axis=0) for rows in systems])
+    # Apart from the stream of the sign patterns, which has the same seed.
+    rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
+    blocks = resampled_figures(ClusterSums(sums, summed.sizes), members, resamples, rng)
+    return np.concatenate(list(blocks), axis=1)
+
+
+def _spread_over_queries(
+    samples: NDArray[np.float64], pairs: Sequence[tuple[int, int]], alpha: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return figures (systems, resamples, figures), of drawn queries and of seeds drawn too."""
-    for_queries, for_seeds = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
-    weights = [draw_seed_weights(len(rows), resamples, for_seeds) for rows in systems]
-    over_queries, over_seeds = [], []
-    start = 0
-    for block in resampled_figures(summed, members, resamples, for_queries):
-        part = slice(start, start + block.shape[1])
-        start = part.stop
-        by_seed = [block[list(rows)] for rows in systems]
-        means = np.stack([figures.mean(axis=0) for figures in by_seed])
-        moves = [
-            np.einsum("rk,krf->rf", weight[part], figures)
-            for weight, figures in zip(weights, by_seed, strict=True)
-        ]
-        over_queries.append(means)
-        over_seeds.append(means + np.stack(moves))
-    return np.concatenate(over_queries, axis=1), np.concatenate(over_seeds, axis=1)
-
-
-def _interval(differences: NDArray[np.float64], alpha: float) -> NDArray[np.float64]:
-    """Return both ends (2, figures) of what 1 - alpha of the resamples lie within."""
-    ends: NDArray[np.float64] = np.nanquantile(differences, [alpha / 2, 1 - alpha / 2], axis=0)
-    return ends
-
-
-def draw_seed_weights(seeds: int, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return what to add to the weights 1/k of the seeds' mean: (resamples, seeds).
-
-    They are those of k seeds drawn with replacement, widened by sqrt(k / (k - 1)); 0 for one seed.
-    """
-    if seeds == 1:
-        return np.zeros((resamples, 1))
-    counts = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
-    moves: NDArray[np.float64] = (counts - 1) / seeds
-    return math.sqrt(seeds / (seeds - 1)) * moves
+    """Return what 1 - alpha of the differences lie within, (2, pairs, figures), and variances."""
+    ends, variances = [], []
+    for a, b in pairs:
+        differences = samples[b] - samples[a]
+        ends.append(np.nanquantile(differences, [alpha / 2, 1 - alpha / 2], axis=0))
+        variances.append(np.nanvar(differences, axis=0, ddof=1))
+    return np.stack(ends, axis=1), np.stack(variances)
 
 
 def _deviation(figures: NDArray[np.float64]) -> NDArray[np.float64]:

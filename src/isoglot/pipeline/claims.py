@@ -22,7 +22,7 @@ from isoglot.artifacts import (
 from isoglot.data.published_counts import LAREQA_COUNTS
 from isoglot.errors import ArtifactError, DataError
 from isoglot.evaluation.outputs import PER_QUERY_TABLE
-from isoglot.evaluation.significance import RESAMPLES
+from isoglot.evaluation.significance import RESAMPLES, check_resamples
 from isoglot.languages import normalize_languages
 from isoglot.pipeline.claims_groups import group_trainings
 from isoglot.pipeline.claims_runs import FoundRuns, find_runs, read_parallelism
@@ -65,9 +65,10 @@ def check_claims(paths: Sequence[Path], options: ClaimsOptions) -> ClaimsReport:
 
     Raises:
         ArtifactError: If there is no complete run, or one is damaged.
-        ConfigError: If a config or a language cannot be used.
+        ConfigError: If a config, a language or an option cannot be used.
         DataError: If runs do not belong together.
     """
+    check_resamples(options.resamples, options.alpha)
     langs = normalize_languages(options.low_resource, "low-resource languages")
     evidence = _gather(find_runs(paths), options)
     lines = judge_facts(evidence) | judge_effects(evidence)
@@ -117,10 +118,17 @@ def write_claims(report: ClaimsReport, folder: Path, *, overwrite: bool = False)
 def _gather(found: FoundRuns, options: ClaimsOptions) -> Evidence:
     """Group the trainings, and test every group on every benchmark."""
     trained, notes = group_trainings(found.trainings)
+    judged = [run for run in found.evaluated if _has_measure(run)]
+    notes += [
+        f"holds no {primary_measure(run.name)}, by which {run.name} is judged; not compared: "
+        f"{run.folder}"
+        for run in found.evaluated
+        if not _has_measure(run)
+    ]
     compared = [
-        _compare(group, benchmark, runs, found.evaluated, options)
+        _compare(group, benchmark, runs, judged, options)
         for group in trained
-        for benchmark, runs in _evaluations_of(group, found.evaluated).items()
+        for benchmark, runs in _evaluations_of(group, judged).items()
     ]
     parallel = {run.benchmark: run for run in found.evaluated if run.name in LAREQA_COUNTS}
     return Evidence(
@@ -200,7 +208,7 @@ def _compare(
 ) -> Compared:
     """Test hybrid against the other regimes, the encoder as it comes, and BM25."""
     references = _references(group, benchmark, evaluated)
-    measure = _measure([run for runs in (*regimes.values(), *references.values()) for run in runs])
+    measure = primary_measure(next(iter(regimes.values()))[0].name)
     hybrid = regimes.get("hybrid", ())
     others = {name: runs for name, runs in regimes.items() if name != "hybrid"}
     asked = _Asked(measure, hybrid, options)
@@ -230,18 +238,9 @@ def _references(
     return {name: (runs[0],) for name, runs in found.items() if runs}
 
 
-def _measure(runs: Sequence[Evaluated]) -> str:
-    """Return the benchmark's own measure if all runs hold it, else the first that they share."""
-    shared = [
-        name
-        for name in (primary_measure(runs[0].name), *runs[0].metrics["measures"])
-        if all(name in run.metrics["measures"] for run in runs)
-    ]
-    if not shared:
-        raise DataError(
-            f"the runs on {runs[0].benchmark} hold no measure in common; evaluate them alike"
-        )
-    return str(shared[0])
+def _has_measure(run: Evaluated) -> bool:
+    """Whether a run can be judged at all: another measure would be another question."""
+    return primary_measure(run.name) in run.metrics["measures"]
 
 
 @dataclass(frozen=True)

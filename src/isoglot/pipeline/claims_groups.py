@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from isoglot.errors import DataError
@@ -23,13 +24,14 @@ def group_trainings(trainings: Sequence[Training]) -> tuple[list[Trained], list[
     """Bring together what differs in regime and seed only.
 
     Where an encoder was trained with hybrid and another regime in one way, its trainings in other
-    ways are left out.
+    ways are left out. Of several trainings of one regime and seed, the one that an experiment names
+    after the regime is taken, else the first.
 
     Returns:
         The groups, and what is to be said about what was left out and chosen.
 
     Raises:
-        DataError: If two trainings of a group have the same regime and seed, or other data.
+        DataError: If two trainings of a group have other data.
     """
     by_encoder: dict[str, dict[str, list[Training]]] = defaultdict(lambda: defaultdict(list))
     for training in trainings:
@@ -81,20 +83,23 @@ def _by_regime(
         elif regime == "hybrid" and shares and shares[0] != HYBRID_SHARE:
             notes.append(f"{own[0].encoder}: hybrid has the share {shares[0]:g} here")
         if named:
-            found[regime] = tuple(_by_seed(named))
+            found[regime], told_twice = _by_seed(named, regime)
+            notes += told_twice
     return found, notes
 
 
-def _by_seed(trainings: Sequence[Training]) -> Iterator[Training]:
+def _by_seed(trainings: Sequence[Training], regime: str) -> tuple[tuple[Training, ...], list[str]]:
+    """Return one training for each seed, and what is left out because it is another of one."""
     seeds: dict[int, Training] = {}
-    for training in sorted(trainings, key=lambda training: training.seed):
-        other = seeds.setdefault(training.seed, training)
-        if other is not training:
-            raise DataError(
-                f"{other.folder} and {training.folder} are both {training.regime}, seed "
-                f"{training.seed}; give one of them"
+    notes = []
+    for training in sorted(trainings, key=lambda each: (each.cell != regime, each.folder)):
+        first = seeds.setdefault(training.seed, training)
+        if first is not training:
+            notes.append(
+                f"{first.folder} and {training.folder} are both {regime}, seed {training.seed}; "
+                "the first is taken"
             )
-        yield training
+    return tuple(seeds[seed] for seed in sorted(seeds)), notes
 
 
 def _tell_variant(variant: Sequence[Training], main: Sequence[Training]) -> str:
@@ -122,15 +127,40 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any], where: str = ""
 
 
 def _distinct(groups: Sequence[Trained]) -> list[Trained]:
-    """Tell groups of one label apart by where their trainings lie."""
-    labels = [group.label for group in groups]
+    """Tell groups of one label apart: what is said of one must not be taken for the other's."""
+    alike: dict[str, list[Trained]] = defaultdict(list)
+    for group in groups:
+        alike[group.label].append(group)
+    named = [new for found in alike.values() for new in _name_apart(found)]
+    assert len({group.label for group in named}) == len(named), "labels tell groups apart"
+    return named
+
+
+def _name_apart(groups: Sequence[Trained]) -> list[Trained]:
+    """Name groups of one label by the first of the ways that gives them different names."""
+    if len(groups) == 1:
+        return list(groups)
+    # No two groups share a training, so that the last way always does.
+    for way in (_cells, _place, _first_folder):
+        names = [way(group) for group in groups]
+        if all(names) and len(set(names)) == len(names):
+            break
     return [
-        Trained(f"{group.label} ({_place(group)})", group.known_encoder, group.trainings)
-        if labels.count(group.label) > 1
-        else group
-        for group in groups
+        replace(group, label=f"{group.label} ({name})")
+        for group, name in zip(groups, names, strict=True)
     ]
+
+
+def _cells(group: Trained) -> str:
+    """Name the cells of an experiment; nothing if a training is not one."""
+    order = sorted(group.trainings, key=lambda regime: regime != "hybrid")
+    cells = [training.cell for regime in order for training in group.trainings[regime]]
+    return ", ".join(dict.fromkeys(filter(None, cells))) if all(cells) else ""
 
 
 def _place(group: Trained) -> str:
     return os.path.commonpath([t.folder for found in group.trainings.values() for t in found])
+
+
+def _first_folder(group: Trained) -> str:
+    return str(next(iter(group.trainings.values()))[0].folder)

@@ -11,10 +11,11 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from isoglot.artifacts import is_complete, read_json, read_yaml
+from isoglot.artifacts import COMPLETE, is_complete, read_json, read_yaml
 from isoglot.config.loading import parse_config
 from isoglot.config.schema import ModelConfig, TrainConfig
 from isoglot.errors import ArtifactError, DataError
@@ -27,7 +28,7 @@ from isoglot.evaluation.outputs import (
     read_table,
 )
 from isoglot.reporting.claims.evidence import Audit, Evaluated, Parallelism, Training
-from isoglot.reporting.published import published_encoder
+from isoglot.reporting.published import papers_encoder, published_encoder
 
 __all__ = ["FoundRuns", "find_runs", "read_parallelism"]
 
@@ -36,9 +37,13 @@ _CONFIG = "config.yaml"
 _AUDIT = "audit.json"
 _PROVENANCE = "provenance.json"
 _BELOW = {"evaluation": ("runs", "qrels"), "training": ("model", "checkpoints", "tracking")}
-_ARCHITECTURES = {"XLM-R": "xlm-roberta", "LaBSE": "bert"}
-_LAYERS = 12
-"""Of the smallest encoder of either name; a cut or random one is called the same and is not it."""
+_SIZES = {
+    "xlm-roberta-base": ("xlm-roberta", 12),
+    "xlm-roberta-large": ("xlm-roberta", 24),
+    "LaBSE": ("bert", 12),
+}
+"""Type and layers of the paper's encoders; a cut or random one is called the same and is not it."""
+_NO_RUNS = ("unfinished", "unreadable")
 
 
 @dataclass
@@ -67,7 +72,7 @@ def find_runs(paths: Sequence[Path]) -> FoundRuns:
     folders: dict[Path, str] = {}
     for path in paths:
         held = dict(_folders(path))
-        if not any(kind != "unfinished" for kind in held.values()):
+        if all(kind in _NO_RUNS for kind in held.values()):
             raise ArtifactError(
                 f"{path}: no complete run found; give folders of isoglot experiment, train, "
                 "evaluate or audit, or one that holds them"
@@ -76,12 +81,20 @@ def find_runs(paths: Sequence[Path]) -> FoundRuns:
     for folder, kind in sorted(folders.items()):
         if kind == "unfinished":
             left_out.append(folder)
+        elif kind == "unreadable":
+            found.notes.append(f"{_CONFIG} holds no keys, left out: {folder}")
         elif kind == "audit":
             found.audits += _read_audits(folder, named=False)
         elif kind == "training":
             _add_training(found, folder)
     evaluations = [folder for folder, kind in sorted(folders.items()) if kind == "evaluation"]
-    found.evaluated += _name_benchmarks([_read_run(f, found.trainings) for f in evaluations])
+    runs = [_read_run(folder, found.trainings) for folder in evaluations]
+    found.evaluated += _name_benchmarks([run for run in runs if not _is_stale(run)])
+    found.notes += [
+        f"older than the model that lies there now, left out: {run.folder}"
+        for run in runs
+        if _is_stale(run)
+    ]
     _check_files(found.evaluated)
     if left_out:
         found.notes.append(f"not complete, left out: {', '.join(map(str, left_out))}")
@@ -96,7 +109,8 @@ def _folders(path: Path) -> Iterator[tuple[Path, str]]:
     for name, below, files in os.walk(path):
         kind = _kind(Path(name), set(files))
         if kind is not None:
-            yield Path(name), kind if is_complete(Path(name)) else "unfinished"
+            done = kind in _NO_RUNS or is_complete(Path(name))
+            yield Path(name), kind if done else "unfinished"
             below[:] = [folder for folder in below if folder not in _BELOW.get(kind, ())]
         below.sort()
 
@@ -108,10 +122,11 @@ def _kind(folder: Path, files: set[str]) -> str | None:
     if {_CENSUS, _CONFIG} <= files:
         return "training"
     if _CONFIG in files:
-        begun = (
-            not is_complete(folder)
-            and {"model", "evaluation"} <= read_yaml(folder / _CONFIG).keys()
-        )
+        try:
+            keys = read_yaml(folder / _CONFIG).keys()
+        except ArtifactError:  # of whatever else has a file of that name
+            return "unreadable"
+        begun = not is_complete(folder) and {"model", "evaluation"} <= keys
         return "evaluation" if begun else None
     return "audit" if _AUDIT in files else None
 
@@ -136,13 +151,17 @@ def _add_training(found: FoundRuns, folder: Path) -> None:
     ]
     label = folder.parents[1].name if experiment else _short_name(config["model"]["name"])
     known = _known_encoder(config["model"]["name"], folder / "model")
-    if known is None and (name := published_encoder(config["model"]["name"])) in _ARCHITECTURES:
+    name = published_encoder(config["model"]["name"])
+    if known is None and name != config["model"]["name"]:
         found.notes.append(
-            f"named like {name}, but its model is not there or not of that size, so it does not "
-            f"count as {name}: {folder}"
+            f"named like {name}, but it is not called {', '.join(_SIZES)}, or its model is not "
+            f"there or not of that size, so it does not count as {name}: {folder}"
         )
     files = read_json(folder / "data.json")
-    found.trainings.append(Training(folder, label, known, config, census, files, tuple(audits)))
+    cell = folder.parent.name.rpartition("-seed")[0] if experiment else None
+    found.trainings.append(
+        Training(folder, label, known, config, census, files, tuple(audits), cell)
+    )
 
 
 def _experiment_of(folder: Path) -> Path | None:
@@ -150,7 +169,10 @@ def _experiment_of(folder: Path) -> Path | None:
     if folder.name != "train" or len(folder.parents) < 3:
         return None
     file = folder.parents[2] / _CONFIG
-    return file.parent if file.is_file() and "encoders" in read_yaml(file) else None
+    try:
+        return file.parent if file.is_file() and "encoders" in read_yaml(file) else None
+    except ArtifactError:
+        return None
 
 
 def _short_name(name: str) -> str:
@@ -160,11 +182,14 @@ def _short_name(name: str) -> str:
 
 def _known_encoder(name: str, model: Path) -> str | None:
     """Say whether an encoder is one of the paper's: by its name and by what was trained."""
-    known = published_encoder(name)
+    known = papers_encoder(name)
+    if known is None:
+        return None
+    size = _SIZES[name.rpartition("/")[2]]
     for file in sorted({*model.glob("config.json"), *model.glob("*/config.json")}):
         values = read_json(file)
-        if values.get("model_type") == _ARCHITECTURES.get(known):
-            return known if values.get("num_hidden_layers", 0) >= _LAYERS else None
+        if (values.get("model_type"), values.get("num_hidden_layers")) == size:
+            return known
     return None
 
 
@@ -192,7 +217,8 @@ def _sources(text: Mapping[str, Any]) -> frozenset[str]:
 
 def _read_run(folder: Path, trainings: Sequence[Training]) -> Evaluated:
     metrics = read_json(folder / METRICS)
-    if missing := {"benchmark", "summary", "measures", "query_langs"} - metrics.keys():
+    needed = {"benchmark", "summary", "measures", "query_langs", "passage_langs"}
+    if missing := needed - metrics.keys():
         raise ArtifactError(
             f"{folder / METRICS}: does not hold {', '.join(sorted(missing))}; evaluate again"
         )
@@ -245,22 +271,45 @@ def _training_of(
     return None
 
 
+def _is_stale(run: Evaluated) -> bool:
+    """Whether the model was trained again after it was evaluated."""
+    if run.training is None:
+        return False
+    evaluated, trained = _completed(run.folder), _completed(run.training.folder)
+    return evaluated is not None and trained is not None and evaluated < trained
+
+
+def _completed(folder: Path) -> datetime | None:
+    """Return when a run was complete, None if its marker does not say so."""
+    try:
+        found = datetime.fromisoformat((folder / COMPLETE).read_text("utf-8").strip())
+    except (OSError, ValueError):
+        return None
+    return found if found.tzinfo else None
+
+
 def _name_benchmarks(runs: Sequence[Evaluated]) -> list[Evaluated]:
-    """Tell benchmarks of one name apart by their options, where these differ."""
-    options: dict[str, set[str]] = defaultdict(set)
-    for run in runs:
-        options[run.name].add(_options(run))
-    return [
-        replace(run, benchmark=f"{run.name} ({_options(run)})")
-        if len(options[run.name]) > 1
-        else run
-        for run in runs
-    ]
+    """Tell benchmarks of one name apart by their options and languages, where these differ."""
+    for tell in (_options, _languages):
+        told: dict[str, set[str]] = defaultdict(set)
+        for run in runs:
+            told[run.benchmark].add(tell(run))
+        runs = [
+            replace(run, benchmark=f"{run.benchmark} ({tell(run)})")
+            if len(told[run.benchmark]) > 1
+            else run
+            for run in runs
+        ]
+    return list(runs)
 
 
 def _options(run: Evaluated) -> str:
     values = dict(run.metrics.get("options") or {})
     return ", ".join(f"{key} {word}" for key, word in sorted(values.items())) or "default"
+
+
+def _languages(run: Evaluated) -> str:
+    return " ".join(sorted({*run.metrics["query_langs"], *run.metrics["passage_langs"]}))
 
 
 def _check_files(runs: Sequence[Evaluated]) -> None:

@@ -69,9 +69,9 @@ def baseline_markdown(report: DifferenceReport, where: str) -> str:
     parts += [f"### {title}\n\n{table.to_markdown()}" for title, table in baseline_tables(report)]
     parts.append(
         f"{len(report.rows)} tests, {report.clusters:,} query ids, {report.permutations:,} "
-        f"permutations, {report.resamples:,} resamples, seed {report.seed}. Intervals are over "
-        "queries, and over seeds too where both have several; p is about the mean of the trained "
-        "models, corrected over all rows of a measure. A difference is called better or worse if "
+        f"permutations, {report.resamples:,} resamples, seed {report.seed}. Intervals and "
+        "p are over queries, and over seeds too where both have several; p is corrected over all "
+        "rows of a measure. A difference is called better or worse if "
         f"p (Holm) is below {report.alpha:g} and the interval does not hold 0.\n"
     )
     parts += [f"- {note}\n" for note in report.notes]

@@ -97,7 +97,8 @@ class Difference:
     seed_interval: Interval | None
     """Over queries and seeds; None unless both systems have two seeds or more."""
     p: float
-    """Two-sided, not corrected."""
+    """Two-sided, not corrected. Over queries; with ``seed_interval`` the larger of that and the one
+    over queries and seeds."""
     p_holm: float
     """Corrected for all rows of the comparison with this measure."""
     alpha: float
@@ -298,10 +299,18 @@ def _remarks(report: DifferenceReport) -> Iterator[str]:
             f"one seed each of {', '.join(single)}: claims about these models, "
             "not about training them again"
         )
+    tested = {
+        name for row in report.rows if row.seed_interval for name in (row.baseline, row.system)
+    }
     for system in several:
+        about = (
+            "where both systems have several, p and the interval are about training again, too"
+            if system.label in tested
+            else f"p is about the mean of these {len(system.runs)} trained models"
+        )
         yield (
-            f"{len(system.runs)} seeds of {system.label}: p is about the mean of these "
-            f"{len(system.runs)} trained models; ± is the standard deviation over them"
+            f"{len(system.runs)} seeds of {system.label}: {about}; ± is the standard deviation "
+            "over them"
         )
     yield from report.notes
 

@@ -16,12 +16,22 @@ from typing import Any
 __all__ = [
     "PublishedRow",
     "PublishedTable",
+    "papers_encoder",
     "published_encoder",
+    "published_languages",
     "published_rows",
     "published_tables",
 ]
 
 _ENCODERS = {"xlm-roberta": "XLM-R", "xlm-r": "XLM-R", "labse": "LaBSE"}
+_PAPERS = {
+    "xlm-roberta-base": "XLM-R",
+    "xlm-roberta-large": "XLM-R",
+    "FacebookAI/xlm-roberta-base": "XLM-R",
+    "FacebookAI/xlm-roberta-large": "XLM-R",
+    "LaBSE": "LaBSE",
+    "sentence-transformers/LaBSE": "LaBSE",
+}
 
 
 @dataclass(frozen=True)
@@ -90,8 +100,28 @@ def published_tables() -> tuple[PublishedTable, ...]:
     )
 
 
+@functools.cache
+def published_languages() -> Mapping[str, frozenset[str]]:
+    """Return the languages with published figures, by benchmark."""
+    found: dict[str, frozenset[str]] = {}
+    for table in published_tables():
+        found[table.benchmark] = found.get(table.benchmark, frozenset()) | table.values.keys()
+    return found
+
+
+def papers_encoder(name: str) -> str | None:
+    """Return the published name of an encoder if it is one of the paper's, and not made from one.
+
+    >>> papers_encoder("FacebookAI/xlm-roberta-base"), papers_encoder("someone/LaBSE-en-ru")
+    ('XLM-R', None)
+    """
+    return _PAPERS.get(name)
+
+
 def published_encoder(name: str) -> str:
-    """Return the published name of an encoder, or the name itself.
+    """Return the published name of an encoder, or the name itself; for tables side by side.
+
+    What was made from an encoder and starts with its name stands beside it.
 
     >>> published_encoder("FacebookAI/xlm-roberta-base"), published_encoder("mini")
     ('XLM-R', 'mini')

@@ -16,7 +16,7 @@ from isoglot.errors import DataError
 from isoglot.evaluation.evaluate import SettingRow
 from isoglot.evaluation.measures import parse_measure
 from isoglot.evaluation.settings import SETTINGS
-from isoglot.reporting.published import published_encoder, published_rows
+from isoglot.reporting.published import published_encoder, published_languages, published_rows
 from isoglot.reporting.writers import Table
 
 __all__ = [
@@ -186,11 +186,18 @@ def _row(
 
 def _published_beside(benchmarks: set[str], measure: str) -> list[ComparisonRow]:
     rows = [
-        _row((row.benchmark, row.encoder, row.batches), [row.metrics], measure, row.source)
+        _row((benchmark, row.encoder, row.batches), [row.metrics], measure, row.source)
+        for benchmark in benchmarks
         for row in published_rows()
-        if row.benchmark in benchmarks
+        if row.benchmark == _published_benchmark(benchmark)
     ]
     return [row for row in rows if any(row.figures[setting] for setting in SETTINGS)]
+
+
+def _published_benchmark(title: str) -> str:
+    """Return a benchmark's name without its languages, if they are those of the published rows."""
+    name, _, langs = title.rpartition(":")
+    return name if frozenset(langs.split(",")) == published_languages().get(name) else title
 
 
 def place_of(batches: str, order: Sequence[str]) -> tuple[int, str]:

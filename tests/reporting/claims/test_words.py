@@ -47,11 +47,11 @@ def test_a_difference_turned_round():
 
 def test_a_difference_in_words():
     assert tell_difference(difference(0.05, 0.0001)) == (
-        "better than monolingual: 0.5500 against 0.5000, +0.0500 [0.0400, 0.0600], p < .001"
+        "better than monolingual: 0.5500 against 0.5000, +0.0500 [0.0400, 0.0600], p < .001 (Holm)"
     )
     assert tell_difference(difference(0.005, 0.3)) == (
         "no difference shown from monolingual: 0.5050 against 0.5000, +0.0050 [-0.0050, 0.0150], "
-        "p = .300"
+        "p = .300 (Holm)"
     )
     rows = [difference(0.05, 0.01), difference(-0.05, 0.01), difference(0.05, 0.2)]
     assert tell_verdicts(rows) == "better in 1, worse in 1, not shown in 1 of 3"
@@ -99,7 +99,8 @@ def test_p_is_corrected_over_the_low_resource_rows_alone():
     assert part.langs == ("sw", "yo")
     assert count_all([part]) == (
         "of 3 comparisons in low-resource languages and pairs, hybrid batches are better in 2, "
-        "worse in 1, and in 0 no difference is shown"
+        "worse in 1, and in 0 no difference is shown; p is corrected within an encoder and "
+        "benchmark, and not across them"
     )
     assert list(summarize_low_resource(part)) == [
         "hybrid against monolingual batches: multilingual: better in 1, worse in 1, not shown in 0 "

@@ -119,7 +119,15 @@ def write_audit(folder, *, leaks=0, benchmark="small", **more):
 
 
 def write_world(
-    folder, truth, *, seeds=(0, 1), audited=True, collection=None, encoder="small", **training
+    folder,
+    truth,
+    *,
+    seeds=(0, 1),
+    audited=True,
+    collection=None,
+    encoder="small",
+    measures=("AP", "R@1"),
+    **training,
 ):
     """Write an experiment: ``truth`` has the quality of each regime, and of ``untrained``."""
     label = (collection or parallel_collection()).name
@@ -129,13 +137,14 @@ def write_world(
     for name, quality in truth.items():
         if name == "untrained":
             target = folder / "enc" / name / label
-            write_run(target, encoder, quality, collection=collection)
+            write_run(target, encoder, quality, collection=collection, measures=measures)
             continue
         for seed in seeds:
             cell = folder / "enc" / f"{name}-seed{seed}"
             write_training(cell / "train", regime=name, seed=seed, model=encoder, **training)
             model = cell / "train" / "model"
-            write_run(cell / label, model, quality, seed=seed, collection=collection)
+            options = {"seed": seed, "collection": collection, "measures": measures}
+            write_run(cell / label, model, quality, **options)
     return folder
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from isoglot.data.published_counts import LAREQA_COUNTS
 from isoglot.evaluation.settings import SETTINGS
 from isoglot.reporting.claims.as_published import ENCODERS, SUBSTANTIAL
+from isoglot.reporting.claims.coverage import is_papers, tell_missing
 from isoglot.reporting.claims.evidence import Compared, Evidence
 from isoglot.reporting.claims.statements import DOES_NOT_HOLD, HOLDS, NOT_TESTABLE, Line
 from isoglot.reporting.claims.words import (
@@ -16,6 +18,7 @@ from isoglot.reporting.claims.words import (
     to_record,
 )
 from isoglot.reporting.differences import Difference, DifferenceReport
+from isoglot.reporting.published import published_languages
 from isoglot.reporting.tables import RANK_DISTANCE
 
 __all__ = ["judge_effects"]
@@ -60,33 +63,57 @@ def _missing(compared: Compared) -> list[str]:
     return [regime for regime in _OTHERS if regime not in compared.evaluated]
 
 
+def _not_on(found: Sequence[Compared], benchmarks: Iterable[str]) -> Iterator[Line]:
+    """Say of every encoder on which of the paper's benchmarks nothing was compared."""
+    done = {(compared.trained.label, compared.name) for compared in found}
+    for label in dict.fromkeys(compared.trained.label for compared in found):
+        for name in benchmarks:
+            if (label, name) not in done:
+                why = "nothing to compare on it; evaluate the models of all regimes on it"
+                yield Line(NOT_TESTABLE, why, {}, label, name)
+
+
+def _caveat(compared: Compared, regimes: Iterable[str]) -> str:
+    """Say what a verdict leaves open: other languages, and training again."""
+    told = []
+    if partial := tell_missing(compared.name, compared.langs):
+        told.append(partial)
+    if compared.has_one_seed(regimes):
+        told.append("one seed: of these models, not of training again")
+    return "".join(f"; {text}" for text in told)
+
+
 def _best(evidence: Evidence) -> Iterator[Line]:
     found = _settings_of(evidence)
     if not found:
         yield _nothing()
     for compared, report in found:
         rows = _rows(report, compared.measure, SETTINGS[2:])
-        yield _against_both(compared, rows, "no pool of several languages")
+        counts = is_papers(compared.name)
+        yield _against_both(compared, rows, "no pool of several languages", counts=counts)
+    yield from _not_on([compared for compared, _ in found], LAREQA_COUNTS)
 
 
 def _beats(evidence: Evidence) -> Iterator[Line]:
-    """All settings; the statement rests on the paper's encoders, any other is shown beside."""
-    tested = set()
+    """All settings; it rests on the paper's encoders and benchmarks, others are shown beside."""
+    known = []
     for compared, report in _settings_of(evidence):
-        tested.add(compared.trained.known_encoder)
-        known = compared.trained.known_encoder is not None
-        counts = known and compared.benchmark != "miracl-mini"
+        if compared.trained.known_encoder is not None:
+            known.append(compared)
+        counts = compared.trained.known_encoder is not None and is_papers(compared.name)
         rows = _rows(report, compared.measure, SETTINGS)
         yield _against_both(compared, rows, "nothing to compare", counts=counts)
+    yield from _not_on(known, published_languages())
+    tested = {compared.trained.known_encoder for compared in known}
     for encoder in ENCODERS:
         if encoder not in tested:
             yield Line(NOT_TESTABLE, "no runs of it; train it with all three regimes", {}, encoder)
 
 
 def _against_both(
-    compared: Compared, rows: Sequence[Difference], empty: str, *, counts: bool = True
+    compared: Compared, rows: Sequence[Difference], empty: str, *, counts: bool
 ) -> Line:
-    """Judge whether hybrid is better in all rows; a regime that is missing leaves it open."""
+    """Judge whether hybrid is better in all rows; what is missing leaves it open."""
     encoder, name = compared.trained.label, compared.benchmark
     missing = _missing(compared)
     told = "; ".join(
@@ -97,7 +124,10 @@ def _against_both(
         return Line(NOT_TESTABLE, empty, {}, encoder, name, counts=False)
     if missing:
         told += f"; no runs with {' or '.join(missing)} batches"
-    if any(not row.holds or row.verdict == "worse" for row in rows):
+    told += _caveat(compared, ("hybrid", *(row.baseline for row in rows)))
+    if tell_missing(compared.name, compared.langs):
+        verdict = NOT_TESTABLE
+    elif any(row.verdict != "better" for row in rows):
         verdict = DOES_NOT_HOLD
     else:
         verdict = NOT_TESTABLE if missing else HOLDS
@@ -114,26 +144,35 @@ def _bias(evidence: Evidence) -> Iterator[Line]:
             yield _reduction(compared, row)
         if not any(row.baseline == "monolingual" for row in rows):
             yield _no_distance(compared)
+    if found and not any(is_papers(compared.name) for compared, _ in found):
+        why = f"nothing to compare on {' or '.join(LAREQA_COUNTS)}"
+        yield Line(NOT_TESTABLE, why)
 
 
 def _reduction(compared: Compared, row: Difference) -> Line:
+    """Judge whether all of the interval is as far down as we call substantial."""
     change = row.difference / row.baseline_value if row.baseline_value else 0.0
-    enough = row.verdict == "better" and -change >= SUBSTANTIAL
+    least = -SUBSTANTIAL * row.baseline_value
+    enough = row.verdict == "better" and row.decisive_interval.high <= least
     why = f"{RANK_DISTANCE}: {tell_difference(row)}; {100 * change:+.1f} %"
     if row.verdict == "better" and not enough:
-        why += f", less than the {100 * SUBSTANTIAL:g} % that we call substantial"
-    counts = row.baseline == "monolingual"
-    if not counts:
+        small = f"less than the {100 * SUBSTANTIAL:g} % that we call substantial"
+        why += f", {small}" if row.difference > least else f", but {small} is not ruled out"
+    counts = row.baseline == "monolingual" and is_papers(compared.name)
+    if row.baseline != "monolingual":
         why += "; the statement is not about these batches"
+    why += _caveat(compared, ("hybrid", row.baseline))
     figures = {**to_record(row), "change": change}
     verdict = HOLDS if enough else DOES_NOT_HOLD
+    if tell_missing(compared.name, compared.langs):
+        verdict = NOT_TESTABLE
     return Line(verdict, why, figures, compared.trained.label, compared.benchmark, counts)
 
 
 def _no_distance(compared: Compared) -> Line:
     why, counts = "no query with relevant passages in several languages", False
     if "monolingual" not in compared.evaluated:
-        why, counts = "no runs with monolingual batches", True
+        why, counts = "no runs with monolingual batches", is_papers(compared.name)
     label = compared.trained.label
     return Line(NOT_TESTABLE, why, {}, label, compared.benchmark, counts)
 
@@ -175,6 +214,8 @@ def _strong(compared: Compared, rows: Sequence[Difference], where: str) -> Line:
         told.append(f"against {reference}: {tell_verdicts(cells)} languages and settings")
         figures["references"][reference] = {**counts, "by_setting": _by_setting(cells)}
     why = where + ("; ".join(told) or "no language was tested by itself")
+    if rows and compared.has_one_seed(["hybrid"]):
+        why += "; one seed: of these models, not of training again"
     verdict = NOT_TESTABLE if not rows else HOLDS if holds else DOES_NOT_HOLD
     return Line(verdict, why, figures, compared.trained.label, compared.benchmark, bool(rows))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,8 @@ class Training:
     files: Mapping[str, str]
     """SHA-256 of what was trained on, by data set."""
     audits: tuple[Audit, ...]
+    cell: str | None = None
+    """Its label in an experiment, without the seed; None outside of one."""
 
     @property
     def regime(self) -> str:
@@ -140,7 +142,7 @@ class Evaluated:
 
     folder: Path
     benchmark: str
-    """Its name, with options where runs of one name differ in them."""
+    """Its name, with options and languages where runs of one name differ in them."""
     name: str
     """Its name alone."""
     model: Mapping[str, Any] | None
@@ -183,6 +185,25 @@ class Compared:
     """Hybrid against the encoder as it comes and BM25, by language; None without one."""
     unseen: tuple[str, ...]
     """Query languages of the benchmark that no hybrid training drew."""
+
+    @property
+    def name(self) -> str:
+        """The name of the benchmark alone."""
+        return self._any_run.name
+
+    @property
+    def langs(self) -> Sequence[str]:
+        """The query languages, the same in all evaluations."""
+        langs: Sequence[str] = self._any_run.metrics["query_langs"]
+        return langs
+
+    @property
+    def _any_run(self) -> Evaluated:
+        return next(iter(self.evaluated.values()))[0]
+
+    def has_one_seed(self, regimes: Iterable[str]) -> bool:
+        """Whether a regime among those named was trained and evaluated once only."""
+        return any(len(self.evaluated[name]) == 1 for name in regimes if name in REGIMES)
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,8 @@ def count_all(parts: Iterable[LowResource]) -> str:
     return (
         f"of {len(rows):,} comparisons in low-resource languages and pairs, hybrid batches are "
         f"better in {counts['better']:,}, worse in {counts['worse']:,}, and in "
-        f"{counts['not shown']:,} no difference is shown"
+        f"{counts['not shown']:,} no difference is shown; p is corrected within an encoder and "
+        "benchmark, and not across them"
     )
 
 

@@ -29,8 +29,8 @@ _PUBLISHED = (
 _RUNS = (
     "From the files of the given runs alone. A difference counts if p, corrected by Holm over all "
     "settings and baselines of a measure, is below {alpha:g} and the {level:g} % interval does not "
-    "hold 0; seeds are in the interval where both sides have several. *No difference shown* does "
-    "not mean that there is none."
+    "hold 0; both are about queries, and about training again where both sides have several seeds. "
+    "*No difference shown* does not mean that there is none."
 )
 _LOW = (
     "Hybrid batches against monolingual and cross-lingual ones, for every low-resource query "

@@ -16,6 +16,7 @@ __all__ = [
     "show_interval",
     "show_p",
     "show_value",
+    "tell_count",
     "tell_difference",
     "tell_verdicts",
     "to_record",
@@ -66,10 +67,16 @@ def show_p(p: float) -> str:
     return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
 
 
+def tell_count(number: int, word: str) -> str:
+    """Return ``1 audit`` or ``2 audits``."""
+    return f"{number:,} {word}" + ("" if number == 1 else "s")
+
+
 def tell_difference(row: Difference) -> str:
     """Say what a row shows, verdict first.
 
-    Such as ``better than monolingual: 0.5934 against 0.5479, +0.0455 [0.0402, 0.0510], p < .001``.
+    Such as ``better than monolingual: 0.5934 against 0.5479, +0.0455 [0.0402, 0.0510], p < .001
+    (Holm)``.
     """
     found = f"{row.verdict} than" if row.holds else "no difference shown from"
     p = show_p(row.p_holm)
@@ -78,7 +85,7 @@ def tell_difference(row: Difference) -> str:
     ]
     return (
         f"{found} {row.baseline}: {values[0]} against {values[1]}, {show_difference(row)} "
-        f"{show_interval(row)}, p {p if p.startswith('<') else f'= {p}'}"
+        f"{show_interval(row)}, p {p if p.startswith('<') else f'= {p}'} (Holm)"
     )
 
 
