@@ -23,7 +23,7 @@ from isoglot.data.published_counts import LAREQA_COUNTS
 from isoglot.errors import ArtifactError, DataError
 from isoglot.evaluation.outputs import PER_QUERY_TABLE
 from isoglot.evaluation.significance import RESAMPLES, check_resamples
-from isoglot.languages import normalize_languages
+from isoglot.languages import LOW_RESOURCE, normalize_languages
 from isoglot.pipeline.claims_groups import group_trainings
 from isoglot.pipeline.claims_runs import FoundRuns, find_runs, read_parallelism
 from isoglot.pipeline.comparison import ComparisonOptions, System, run_comparison
@@ -31,7 +31,7 @@ from isoglot.reporting.claims.as_published import judge_published
 from isoglot.reporting.claims.effects import judge_effects
 from isoglot.reporting.claims.evidence import REGIMES, Compared, Evaluated, Evidence, Trained
 from isoglot.reporting.claims.facts import judge_facts, primary_measure
-from isoglot.reporting.claims.low_resource import LOW_RESOURCE, select_low_resource
+from isoglot.reporting.claims.low_resource import select_low_resource
 from isoglot.reporting.claims.page import ClaimsReport, claims_markdown, claims_record
 from isoglot.reporting.claims.statements import STATEMENTS, Judgement
 from isoglot.reporting.claims.words import turn

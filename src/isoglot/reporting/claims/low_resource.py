@@ -11,10 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from isoglot.data.published_counts import MIRACL_LANGS
 from isoglot.evaluation.settings import SETTINGS
 from isoglot.evaluation.significance import holm
-from isoglot.reporting.by_resource import group_languages
 from isoglot.reporting.claims.evidence import Compared
 from isoglot.reporting.claims.words import (
     count_verdicts,
@@ -29,7 +27,6 @@ from isoglot.reporting.tables import RANK_DISTANCE
 from isoglot.reporting.writers import Table
 
 __all__ = [
-    "LOW_RESOURCE",
     "LowResource",
     "count_all",
     "language_table",
@@ -37,13 +34,6 @@ __all__ = [
     "select_low_resource",
     "summarize_low_resource",
 ]
-
-_AFRIQA = ("bem", "fon", "ha", "ig", "rw", "tw", "yo", "zu")
-LOW_RESOURCE = tuple(
-    dict.fromkeys((*group_languages("miracl", {}).members(MIRACL_LANGS)["low"], *_AFRIQA))
-)
-"""Default: the languages of MIRACL with less than a million passages, smallest corpus first, and
-the African languages of AfriQA (arXiv 2305.06897)."""
 
 
 @dataclass(frozen=True)
