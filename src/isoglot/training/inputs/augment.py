@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from isoglot.batches.plan import Batch
 from isoglot.batches.randomness import RandomStreams
-from isoglot.data.parallel import ABSENT
 from isoglot.data.tokens import TokenStore
 from isoglot.training.inputs.ragged import Ragged, gather
+from isoglot.training.inputs.slices import columns_of
 
 __all__ = ["Augmentation"]
 
@@ -42,15 +42,11 @@ class Augmentation:
         """Return what is left of the batch's texts, column by column."""
         rng = self._random.at(batch.index)
         crop = np.where(batch.query_texts == batch.passage_texts, self._crop, 1.0)
-        whole = (
-            (passages, batch.negative_texts.ravel()),
-            (queries, batch.parallel_query_texts[batch.parallel_query_texts != ABSENT]),
-            (passages, batch.parallel_passage_texts[batch.parallel_passage_texts != ABSENT]),
-        )
+        stores = (queries, passages, passages, queries, passages)
+        columns = zip(stores, columns_of(batch), strict=True)
         return [
-            self._shorten(rng, queries, batch.query_texts, crop),
-            self._shorten(rng, passages, batch.passage_texts, crop),
-            *(self._shorten(rng, store, texts, np.ones(len(texts))) for store, texts in whole),
+            self._shorten(rng, store, texts, crop if number < 2 else np.ones(len(texts)))
+            for number, (store, texts) in enumerate(columns)
         ]
 
     def _shorten(

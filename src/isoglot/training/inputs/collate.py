@@ -28,7 +28,7 @@ from isoglot.training.inputs.lengths import count_parts
 from isoglot.training.inputs.packing import Features, Packer
 from isoglot.training.inputs.ragged import Ragged
 from isoglot.training.inputs.reading import Role, read
-from isoglot.training.inputs.slices import ALONE, Process, slice_of
+from isoglot.training.inputs.slices import ALONE, Process, columns_of, slice_of
 from isoglot.training.inputs.teacher import TaughtInputs, Teacher
 from isoglot.training.objectives.tokens import TokenObjective
 
@@ -140,18 +140,6 @@ class PlannedBatches(Dataset[Inputs]):
 def _present(texts: npt.NDArray[np.int64]) -> Tensor:
     """Return the positions of the texts that there are."""
     return torch.from_numpy(np.flatnonzero(texts != ABSENT))
-
-
-def columns_of(batch: Batch) -> tuple[npt.NDArray[np.int64], ...]:
-    """Return the texts of a batch, column by column, in the order of their vectors."""
-    queries, passages = batch.parallel_query_texts, batch.parallel_passage_texts
-    return (
-        batch.query_texts,
-        batch.passage_texts,
-        batch.negative_texts.ravel(),
-        queries[queries != ABSENT],
-        passages[passages != ABSENT],
-    )
 
 
 _READ_AS = ((0, 3), (1, 2, 4))

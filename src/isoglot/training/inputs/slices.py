@@ -1,4 +1,4 @@
-"""Which rows of a global batch a process trains on.
+"""Which rows of a global batch a process trains on, and which texts they have.
 
 Every process draws the same global batch and takes its own rows, so that all of them train on one
 kind of batch, and on one language where it is monolingual. Slices differ by one row at most.
@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from isoglot.batches.plan import Batch
+import numpy as np
+import numpy.typing as npt
 
-__all__ = ["ALONE", "Process", "slice_of"]
+from isoglot.batches.plan import Batch
+from isoglot.data.parallel import ABSENT
+
+__all__ = ["ALONE", "Process", "columns_of", "slice_of"]
 
 
 @dataclass(frozen=True)
@@ -53,4 +57,16 @@ def slice_of(batch: Batch, rows: slice) -> Batch:
         parallel_query_langs=batch.parallel_query_langs[rows],
         parallel_passage_texts=batch.parallel_passage_texts[rows],
         parallel_passage_langs=batch.parallel_passage_langs[rows],
+    )
+
+
+def columns_of(batch: Batch) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return the texts of a batch, column by column, in the order of their vectors."""
+    queries, passages = batch.parallel_query_texts, batch.parallel_passage_texts
+    return (
+        batch.query_texts,
+        batch.passage_texts,
+        batch.negative_texts.ravel(),
+        queries[queries != ABSENT],
+        passages[passages != ABSENT],
     )
