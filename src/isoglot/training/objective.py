@@ -124,10 +124,11 @@ class Objective(nn.Module):
         encoded = torch.empty_like(gradient)
         encoded[place] = gradient
         gradients = torch.split(encoded, [len(part) for part in parts])
-        with apart():
-            for share in self._shares_of_tokens(model, inputs):
-                propagate(share)
-                loss = loss + share.detach()
+        if self.tokens:
+            with apart():  # forward and backward
+                for share in self._shares_of_tokens(model, inputs):
+                    propagate(share)
+                    loss = loss + share.detach()
         for number, part in enumerate(features, start=1):
             state, wanted = states[number - 1], gradients[number - 1]
             with contextlib.nullcontext() if number == len(features) else apart():
