@@ -212,6 +212,7 @@ def plot_methods(
             _label(axes, name, measure)
             unit = "%" if name == RANK_DISTANCE else measure
             axes.set_xlabel(f"difference to\n{baseline} ({unit})")
+            axes.locator_params(axis="x", nbins=3)  # labels of more would touch
         first = grid.flat[0]
         first.set_yticks(range(len(labels)), labels)
         first.set_ylim(len(labels) - 0.5, -0.5)
