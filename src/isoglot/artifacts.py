@@ -26,6 +26,7 @@ from isoglot.errors import ArtifactError
 
 __all__ = [
     "COMPLETE",
+    "PROVENANCE",
     "atomic_write",
     "file_sha256",
     "is_complete",
@@ -35,12 +36,14 @@ __all__ = [
     "read_json",
     "read_yaml",
     "refuse_complete",
+    "refuse_other_results",
     "write_json",
     "write_text",
     "write_yaml",
 ]
 
 COMPLETE = "COMPLETE"
+PROVENANCE = "provenance.json"
 _PACKAGES = ("numpy", "torch", "sentence-transformers", "transformers", "ir_measures")
 
 
@@ -159,6 +162,25 @@ def refuse_complete(folder: Path, advice: str = "add --overwrite") -> None:
         raise ArtifactError(
             f"{folder}: already holds a complete result; choose another --output or {advice}"
         )
+
+
+def refuse_other_results(folder: Path, record: str, *, overwrite: bool) -> None:
+    """Refuse a folder that holds other results; to be called before anything is computed.
+
+    Args:
+        folder: An output folder, existing or not.
+        record: The file by which results of this kind are known.
+        overwrite: Whether complete results of this kind may be replaced.
+
+    Raises:
+        ArtifactError: If it does, or holds complete results and ``overwrite`` is false.
+    """
+    if (folder / PROVENANCE).is_file() and not (folder / record).is_file():
+        raise ArtifactError(
+            f"{folder}: holds other results, which would be mixed up; choose another --output"
+        )
+    if not overwrite:
+        refuse_complete(folder)
 
 
 def prepare_folder(folder: Path, *, overwrite: bool = False) -> Path:

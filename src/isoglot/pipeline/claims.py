@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from isoglot.artifacts import (
+    PROVENANCE,
     file_sha256,
     mark_complete,
     prepare_folder,
     provenance,
-    refuse_complete,
+    refuse_other_results,
     write_json,
     write_text,
 )
 from isoglot.data.published_counts import LAREQA_COUNTS
-from isoglot.errors import ArtifactError, DataError
+from isoglot.errors import DataError
 from isoglot.evaluation.outputs import PER_QUERY_TABLE
 from isoglot.evaluation.significance import RESAMPLES, check_resamples
 from isoglot.languages import LOW_RESOURCE, normalize_languages
@@ -42,7 +43,6 @@ __all__ = ["ClaimsOptions", "check_claims", "check_claims_folder", "write_claims
 
 _RECORD = "claims.json"
 _PAGE = "claims.md"
-_PROVENANCE = "provenance.json"
 _BM25 = "bm25"
 
 
@@ -90,12 +90,7 @@ def check_claims_folder(folder: Path, *, overwrite: bool = False) -> None:
     Raises:
         ArtifactError: If it does, or holds complete claims and ``overwrite`` is false.
     """
-    if (folder / _PROVENANCE).is_file() and not (folder / _RECORD).is_file():
-        raise ArtifactError(
-            f"{folder}: holds other results, which would be mixed up; choose another --output"
-        )
-    if not overwrite:
-        refuse_complete(folder)
+    refuse_other_results(folder, _RECORD, overwrite=overwrite)
 
 
 def write_claims(report: ClaimsReport, folder: Path, *, overwrite: bool = False) -> None:
@@ -111,7 +106,7 @@ def write_claims(report: ClaimsReport, folder: Path, *, overwrite: bool = False)
     files = [run.folder / PER_QUERY_TABLE for run in report.evidence.evaluated]
     files += [training.folder / "census.json" for training in report.evidence.trainings]
     hashes = {str(file): file_sha256(file) for file in files}
-    write_json(folder / _PROVENANCE, provenance(seeds={"resampling": report.seed}, data=hashes))
+    write_json(folder / PROVENANCE, provenance(seeds={"resampling": report.seed}, data=hashes))
     mark_complete(folder)
 
 

@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoglot.artifacts import (
+    PROVENANCE,
     file_sha256,
     mark_complete,
     prepare_folder,
     provenance,
-    refuse_complete,
+    refuse_other_results,
     write_json,
     write_text,
 )
-from isoglot.errors import ArtifactError, ConfigError, did_you_mean
+from isoglot.errors import ConfigError, did_you_mean
 from isoglot.evaluation.measures import parse_measure
 from isoglot.evaluation.outputs import write_table
 from isoglot.evaluation.significance import (
@@ -55,7 +56,6 @@ __all__ = [
 _RECORD = "comparison.json"
 _ROWS = "differences.parquet"
 _PAGE = "comparison.md"
-_PROVENANCE = "provenance.json"
 
 
 @dataclass(frozen=True)
@@ -147,12 +147,7 @@ def check_comparison_folder(folder: Path, *, overwrite: bool = False) -> None:
     Raises:
         ArtifactError: If it does, or holds a complete comparison and ``overwrite`` is false.
     """
-    if (folder / _PROVENANCE).is_file() and not (folder / _RECORD).is_file():
-        raise ArtifactError(
-            f"{folder}: holds other results, which would be mixed up; choose another --output"
-        )
-    if not overwrite:
-        refuse_complete(folder)
+    refuse_other_results(folder, _RECORD, overwrite=overwrite)
 
 
 def write_comparison(report: DifferenceReport, folder: Path, *, overwrite: bool = False) -> None:
@@ -171,7 +166,7 @@ def write_comparison(report: DifferenceReport, folder: Path, *, overwrite: bool 
     write_text(folder / _PAGE, comparison_markdown(report))
     sources = [values_file(Path(run)) for system in report.systems for run in system.runs]
     hashes = {str(path): file_sha256(path) for path in sources}
-    write_json(folder / _PROVENANCE, provenance(seeds={"resampling": report.seed}, data=hashes))
+    write_json(folder / PROVENANCE, provenance(seeds={"resampling": report.seed}, data=hashes))
     mark_complete(folder)
 
 
