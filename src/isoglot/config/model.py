@@ -10,7 +10,7 @@ from typing_extensions import Self
 from isoglot.config.loading import StrictModel
 from isoglot.config.types import Positive, Share
 
-__all__ = ["LoraConfig", "ModelConfig", "StaticModelConfig"]
+__all__ = ["LoraConfig", "ModelConfig", "PretrainedConfig", "StaticModelConfig"]
 
 
 class LoraConfig(StrictModel):
@@ -24,8 +24,8 @@ class LoraConfig(StrictModel):
     """Names of the layers that get an adapter; default: every linear layer of the transformer."""
 
 
-class ModelConfig(StrictModel):
-    """The encoder to start from."""
+class PretrainedConfig(StrictModel):
+    """An encoder that is there, and how it reads texts."""
 
     name: str
     """Folder or hub name."""
@@ -38,6 +38,11 @@ class ModelConfig(StrictModel):
     passage_prompt: str | None = None
     max_tokens: Positive | None = None
     """Longer texts are cut; default: what the encoder states. Not stated in the paper."""
+
+
+class ModelConfig(PretrainedConfig):
+    """The encoder to start from."""
+
     lora: LoraConfig | None = None
     """Train an adapter instead of all weights; it is merged into the saved encoder."""
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from isoglot.config.loading import StrictModel
+from isoglot.config.model import PretrainedConfig
 from isoglot.config.types import Language, Positive
 
 __all__ = [
@@ -17,7 +18,6 @@ __all__ = [
     "PassageAgreementConfig",
     "QueryAgreementConfig",
     "ReversedConfig",
-    "TeacherConfig",
     "TranslationModellingConfig",
     "TransportConfig",
 ]
@@ -51,26 +51,12 @@ class ReversedConfig(StrictModel):
     """Weight of the divergence between both directions' distributions; 0.2 in that paper."""
 
 
-class TeacherConfig(StrictModel):
-    """The encoder that is imitated."""
-
-    name: str
-    """Folder or hub name."""
-    revision: str | None = None
-    """Hub commit or tag."""
-    pooling: Literal["mean", "cls"] | None = None
-    """As in ``model``, like the options below."""
-    query_prompt: str | None = None
-    passage_prompt: str | None = None
-    max_tokens: Positive | None = None
-
-
 class DistillationConfig(StrictModel):
     """Texts in every language get what a teacher gives their translation (MIMO, 2605.31171)."""
 
     weight: Weight = 1.0
-    teacher: TeacherConfig | None = None
-    """Default: the encoder as it is before the training."""
+    teacher: PretrainedConfig | None = None
+    """The encoder that is imitated; default: the encoder as it is before the training."""
     lang: Language = "en"
     """The teacher reads the texts of a group in this language; groups without are left out."""
     target: Literal["cosine", "mse", "scores"] = "cosine"
