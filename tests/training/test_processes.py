@@ -115,7 +115,7 @@ def test_the_slices_of_a_batch_join_to_the_batch(table, rows, count):
         sizes = [len(part) for part in slices]
         assert sizes == processes[0].sizes(rows)
         assert min(sizes) >= max(sizes) - 1 > -1
-        assert max(sizes) == processes[0].most_rows(rows)
+        assert max(sizes) == -(-rows // len(processes))
 
 
 def test_seven_rows_over_three_processes():

@@ -29,10 +29,6 @@ class Process:
         rank = self.rank if rank is None else rank
         return slice(total * rank // self.count, total * (rank + 1) // self.count)
 
-    def most_rows(self, total: int) -> int:
-        """Return how many rows of a global batch the process with most of them has."""
-        return max(self.sizes(total))
-
     def sizes(self, total: int) -> list[int]:
         """Return how many rows of a global batch each process has."""
         slices = [self.rows(total, rank) for rank in range(self.count)]

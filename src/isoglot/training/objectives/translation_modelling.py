@@ -33,7 +33,7 @@ from isoglot.training.inputs.pairs import IntArray, Pairs, parallel_pairs, split
 from isoglot.training.inputs.ragged import Ragged, gather
 from isoglot.training.inputs.slices import Process
 from isoglot.training.objectives.masked_head import MaskedTokenHead, build_head
-from isoglot.training.objectives.tokens import TokenInputs
+from isoglot.training.objectives.tokens import TokenInputs, TokenObjective
 
 __all__ = ["MaskedPairs", "TranslationModelling", "build_translation_modelling"]
 
@@ -239,7 +239,7 @@ class _Sequence(NamedTuple):
     targets: IntArray
 
 
-class TranslationModelling(nn.Module):
+class TranslationModelling(nn.Module, TokenObjective):
     """The mean of -log p over the masked tokens of the global batch.
 
     Its weights are those of the head, which no saved encoder has.
@@ -262,15 +262,6 @@ class TranslationModelling(nn.Module):
     def inputs(self, batch: Batch, process: Process) -> TokenInputs:
         """Return what a process trains on: sequences with masked tokens, part by part."""
         return self._masked(batch, process)
-
-    def loss(self, model: nn.Module, inputs: TokenInputs) -> Tensor:
-        """Return the process's share: the mean over processes is the mean over masked tokens.
-
-        Args:
-            model: The encoder, perhaps wrapped for several processes.
-            inputs: What ``inputs`` has made, on the encoder's device.
-        """
-        return torch.stack(list(self.shares(model, inputs))).sum()
 
     def shares(self, model: nn.Module, inputs: TokenInputs) -> Iterator[Tensor]:
         """Yield the parts' shares, of which the loss is the sum, each when it is asked for.

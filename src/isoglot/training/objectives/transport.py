@@ -35,7 +35,7 @@ from isoglot.training.inputs.pairs import (
     split_pairs,
 )
 from isoglot.training.inputs.slices import Process
-from isoglot.training.objectives.tokens import TokenInputs
+from isoglot.training.objectives.tokens import TokenInputs, TokenObjective
 
 __all__ = ["Transport", "build_transport", "transport_cost", "transport_plan"]
 
@@ -87,7 +87,7 @@ def _has_token_vectors(model: SentenceTransformer, reader: Reader) -> bool:
     return isinstance(first, Transformer) and first.module_output_name == "token_embeddings"
 
 
-class Transport:
+class Transport(TokenObjective):
     """The price of moving a text's tokens to those of its translation in one language.
 
     Mean over the pairs of the global batch, of queries and of passages alike. The first tokens that
@@ -156,15 +156,6 @@ class Transport:
             "second": _side(reader.read(second), self.config.max_tokens),
             "share": share,
         }
-
-    def loss(self, model: nn.Module, inputs: TokenInputs) -> Tensor:
-        """Return the process's share: the mean over processes is the mean over the batch's pairs.
-
-        Args:
-            model: The encoder, perhaps wrapped for several processes.
-            inputs: What ``inputs`` has made, on the encoder's device.
-        """
-        return torch.stack(list(self.shares(model, inputs))).sum()
 
     def shares(self, model: nn.Module, inputs: TokenInputs) -> Iterator[Tensor]:
         """Yield the parts' shares, of which the loss is the sum, each when it is asked for.
