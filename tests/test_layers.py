@@ -27,10 +27,12 @@ LAYERS = [
     {"lexical"},
     {"evaluation"},
     {"bias"},
+    {"retrieval"},
     {"reporting"},
     {"pipeline"},
     {"integrations"},
     {"experiment"},
+    {"serve"},
     {"demo"},
     {"cli"},
     {"__main__"},
@@ -38,7 +40,7 @@ LAYERS = [
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # Neighbours in the list that must not know each other all the same.
 FORBIDDEN = {("evaluation", "training"), ("evaluation", "models"), ("evaluation", "encoding")}
-TORCH_FREE = ("data", "batches", "config", "lexical", "evaluation", "bias", "reporting")
+TORCH_FREE = ("data", "batches", "config", "lexical", "evaluation", "bias", "retrieval", "reporting")
 
 MODULES = sorted(SOURCE.rglob("*.py"))
 

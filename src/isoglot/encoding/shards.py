@@ -34,6 +34,7 @@ __all__ = [
     "hash_inputs",
     "open_shards",
     "read_origin",
+    "write_shard",
 ]
 
 MANIFEST = "manifest.json"
@@ -188,6 +189,49 @@ def _refuse_unusable(folder: Path, kind: Kind, lang: str, found: _Language, veri
             )
 
 
+def write_shard(
+    folder: Path,
+    kind: Kind,
+    lang: str,
+    number: int,
+    ids: Sequence[str],
+    vectors: NDArray[Any],
+    inputs: str,
+) -> Shard:
+    """Write the files of a shard, which any process may do; `ShardWriter.enter` makes it count.
+
+    Args:
+        folder: Of the embeddings.
+        kind: ``"queries"`` or ``"passages"``.
+        lang: Language.
+        number: Place among the language's shards.
+        ids: One per row, without line breaks.
+        vectors: (rows, dim).
+        inputs: `hash_inputs` of the ids and texts.
+
+    Raises:
+        DataError: If an id has a line break.
+        ArtifactError: If the folder cannot be written.
+    """
+    content = _id_lines(ids)
+    file = f"{kind}/{lang}-{number:05d}.npy"
+    path = folder / file
+    with atomic_write(path, "wb") as target:
+        np.lib.format.write_array(target, vectors, allow_pickle=False)
+    ids_path = path.with_suffix(".ids.txt")
+    with atomic_write(ids_path, "wb") as target:
+        target.write(content)
+    return Shard(
+        file=file,
+        rows=len(ids),
+        bytes=path.stat().st_size,
+        sha256=file_sha256(path),
+        ids_bytes=len(content),
+        ids_sha256=hashlib.sha256(content).hexdigest(),
+        inputs=inputs,
+    )
+
+
 class ShardWriter:
     """Adds shards to a folder, new or begun before."""
 
@@ -265,23 +309,12 @@ class ShardWriter:
             DataError: If an id has a line break.
             ArtifactError: If the folder cannot be written.
         """
-        content = _id_lines(ids)
-        file = f"{kind}/{lang}-{number:05d}.npy"
-        path = self._folder / file
-        with atomic_write(path, "wb") as target:
-            np.lib.format.write_array(target, vectors, allow_pickle=False)
-        ids_path = path.with_suffix(".ids.txt")
-        with atomic_write(ids_path, "wb") as target:
-            target.write(content)
-        shard = Shard(
-            file=file,
-            rows=len(ids),
-            bytes=path.stat().st_size,
-            sha256=file_sha256(path),
-            ids_bytes=len(content),
-            ids_sha256=hashlib.sha256(content).hexdigest(),
-            inputs=inputs,
+        self.enter(
+            kind, lang, number, write_shard(self._folder, kind, lang, number, ids, vectors, inputs)
         )
+
+    def enter(self, kind: Kind, lang: str, number: int, shard: Shard) -> None:
+        """Enter a shard in the manifest whose files are there: see `write_shard`."""
         self._language(kind, lang).shards[number : number + 1] = [shard]
         self._save()
 

@@ -1,0 +1,41 @@
+"""Configuration of a search: the policy by which languages share the answer, and fusion."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from isoglot.config.loading import StrictModel
+from isoglot.config.types import Language, Languages, Positive
+
+__all__ = ["MOST_RESULTS", "POLICIES", "Policy", "SearchConfig"]
+
+Policy = Literal["score", "balanced", "quota"]
+POLICIES: tuple[Policy, ...] = ("score", "balanced", "quota")
+MOST_RESULTS = 1000
+"""Passages per query at most."""
+
+
+class SearchConfig(StrictModel):
+    """How a query is answered."""
+
+    k: Annotated[int, Field(ge=1, le=MOST_RESULTS)] = 10
+    """Passages per query."""
+    policy: Policy = "score"
+    """``score``: one ranking by similarity. ``balanced``: similarity calibrated by language.
+    ``quota``: so many passages per language."""
+    languages: Languages | None = None
+    """Languages of passages; default: all of the index."""
+    quota: Positive | dict[Language, Positive] | None = None
+    """With policy ``quota``: passages per language, or by language; default: equal shares of
+    ``k``."""
+    words: bool = False
+    """Fuse the ranking of every language with its BM25 ranking."""
+
+    @model_validator(mode="after")
+    def _quota_needs_its_policy(self) -> Self:
+        if self.quota is not None and self.policy != "quota":
+            raise ValueError(f"quota is of policy 'quota', and the policy is {self.policy!r}")
+        return self

@@ -1,0 +1,1 @@
+"""Search: an index per language, and policies that merge what they find."""
