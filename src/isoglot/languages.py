@@ -12,10 +12,18 @@ import langcodes
 
 from isoglot.errors import ConfigError
 
-__all__ = ["ALL_LANGUAGES", "LOW_RESOURCE", "normalize_language", "normalize_languages"]
+__all__ = [
+    "ALL_LANGUAGES",
+    "LOW_RESOURCE",
+    "UNDETERMINED",
+    "normalize_language",
+    "normalize_languages",
+]
 
 ALL_LANGUAGES = "*"
 """Stands for the pool of all languages in tables."""
+UNDETERMINED = "und"
+"""ISO 639's code for a text whose language is not known."""
 LOW_RESOURCE = ("yo", "sw", "bn", "hi", "te", "th", "bem", "fon", "ha", "ig", "rw", "tw", "zu")
 """The languages of MIRACL with less than a million passages, smallest corpus first, and the African
 languages of AfriQA (arXiv 2305.06897)."""
@@ -25,7 +33,7 @@ def normalize_language(code: str, where: str = "") -> str:
     """Return the project's code for a language.
 
     Args:
-        code: ISO 639-1, 639-3 or a BCP 47 tag; only the language part is kept.
+        code: ISO 639-1, 639-3 or a BCP 47 tag, whose language part is kept; or `UNDETERMINED`.
         where: Place to name in the error, such as ``file.jsonl:12``.
 
     Raises:
@@ -34,6 +42,8 @@ def normalize_language(code: str, where: str = "") -> str:
     >>> normalize_language("swa"), normalize_language("zh-Hans"), normalize_language("bem")
     ('sw', 'zh', 'bem')
     """
+    if code == UNDETERMINED:
+        return code
     try:
         language = langcodes.Language.get(code)
     except (ValueError, AttributeError):

@@ -16,6 +16,7 @@ from isoglot.data.corpus import (
     StoredPassages,
     count_passages,
     find_missing_ids,
+    open_passages,
     split_by_language,
     store_passages,
 )
@@ -51,6 +52,28 @@ def test_a_sequence_like_any_other(tmp_path):
         with pytest.raises(IndexError, match=f"row {row} of 10 passages"):
             stored[row]
     assert repr(stored) == "StoredPassages({'a': 5, 'b': 5})"
+
+
+def test_a_slice_is_the_same_passages_and_copies_nothing(tmp_path):
+    stored = store(tmp_path)
+    for start, stop in [(0, 10), (2, 8), (4, 5), (7, 3), (9, 99), (5, 10)]:
+        part = stored.slice(start, stop)
+        assert list(part) == BY_LANGUAGE[start:stop]
+        assert part.doc_ids.to_pylist() == [p.doc_id for p in BY_LANGUAGE[start:stop]]
+
+
+def test_what_was_stored_is_opened_whatever_it_was_made_from(tmp_path):
+    store(tmp_path)
+    assert list(open_passages(tmp_path)) == BY_LANGUAGE
+
+
+def test_nothing_stored_and_damaged_files_are_refused(tmp_path):
+    with pytest.raises(ArtifactError, match="no such file"):
+        open_passages(tmp_path)
+    store(tmp_path)
+    (tmp_path / "a.arrow").write_bytes(b"nonsense")
+    with pytest.raises(ArtifactError, match="the stored passages are damaged; store them again"):
+        open_passages(tmp_path)
 
 
 def test_columns(tmp_path):

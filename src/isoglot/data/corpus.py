@@ -33,6 +33,7 @@ __all__ = [
     "StoredPassages",
     "count_passages",
     "find_missing_ids",
+    "open_passages",
     "split_by_language",
     "store_passages",
 ]
@@ -118,6 +119,14 @@ class StoredPassages(Sequence[Passage]):
         wanted = set(langs)
         return StoredPassages(part for part in self._parts if part.lang in wanted)
 
+    def slice(self, start: int, stop: int) -> StoredPassages:
+        """Return the passages of some rows, without copying them."""
+        parts = zip(self._parts, self._starts[:-1], strict=True)
+        return StoredPassages(
+            _Part(part.lang, part.table[max(start - offset, 0) : max(stop - offset, 0)])
+            for part, offset in parts
+        )
+
     def __len__(self) -> int:
         return self._starts[-1]
 
@@ -189,6 +198,20 @@ def store_passages(
     stored = StoredPassages(_map(folder, lang) for lang in sizes)
     _refuse_repeats(stored, hashes, name)
     write_json(folder / _RECORD, {"key": wanted, "bytes": sizes})
+    return stored
+
+
+def open_passages(folder: Path) -> StoredPassages:
+    """Open the passages that were stored in a folder, whatever they were made from.
+
+    Raises:
+        ArtifactError: If there are none, or they are damaged.
+    """
+    record = read_json(folder / _RECORD)
+    key = record.get("key") if isinstance(record, dict) else None
+    stored = _open(folder, key) if isinstance(key, dict) and key.get("format") == _FORMAT else None
+    if stored is None:
+        raise ArtifactError(f"{folder}: the stored passages are damaged; store them again")
     return stored
 
 
