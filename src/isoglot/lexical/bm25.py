@@ -12,30 +12,21 @@ which is Lucene's variant with exact lengths (Kamphuis et al., "Which BM25 Do Yo
 
 from __future__ import annotations
 
-import logging
-import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array, csr_array
-from tqdm import tqdm
+from scipy.sparse import csr_array
 
 from isoglot.data.collection import Collection
-from isoglot.errors import ConfigError
 from isoglot.lexical.tokenize import split_words, to_terms
+from isoglot.lexical.weights import DEFAULT_B, DEFAULT_K1, Vocabulary, check_parameters, weigh
 from isoglot.progress import progress_bar
 
 __all__ = ["DEFAULT_B", "DEFAULT_K1", "Bm25Block", "Bm25Scorer"]
 
-DEFAULT_K1 = 0.9
-DEFAULT_B = 0.4
-"""Anserini's defaults, with which MIRACL's published BM25 rows were made."""
-
-_TEXTS_AT_A_TIME = 4096
 _TILE_SCORES = 1 << 20
 """Scores computed at a time: at most 20 MiB of intermediate results."""
 
@@ -86,7 +77,7 @@ class Bm25Scorer:
         Raises:
             ConfigError: If k1 or b is out of range.
         """
-        _check_parameters(k1, b)
+        check_parameters(k1, b)
         texts: dict[str, list[str]] = {lang: [] for lang in collection.passage_langs}
         for passage in collection.passages:
             texts[passage.lang].append(passage.text)
@@ -95,9 +86,10 @@ class Bm25Scorer:
         total = len(collection.passages)
         with progress_bar("indexing passages", total, "passage", show=show_progress) as bar:
             for lang, lang_texts in texts.items():
-                vocabulary = _Vocabulary(lang)
-                weights = _weigh(vocabulary.add_all(lang_texts, bar), vocabulary.terms, k1, b)
-                indexes.append(_LanguageIndex(weights, vocabulary.count_terms(words, counts)))
+                vocabulary = Vocabulary(lang)
+                weights = weigh(vocabulary.add_all(lang_texts, bar), vocabulary.terms, k1, b)
+                term_counts = _count_terms(vocabulary, words, counts)
+                indexes.append(_LanguageIndex(weights.tocsr(), term_counts))
         numbers = {lang: number for number, lang in enumerate(texts)}
         return cls(np.array([numbers[p.lang] for p in collection.passages], np.int64), indexes)
 
@@ -151,54 +143,6 @@ class Bm25Block:
                 out[start:stop, part.columns] = tile.toarray()
 
 
-def _check_parameters(k1: float, b: float) -> None:
-    """Refuse what gives no sensible score; written so that NaN is refused too."""
-    if not (math.isfinite(k1) and k1 >= 0):
-        raise ConfigError(f"BM25's k1 is {k1}; use 0 or more, such as {DEFAULT_K1}")
-    if not 0 <= b <= 1:
-        raise ConfigError(f"BM25's b is {b}; use a number from 0 to 1, such as {DEFAULT_B}")
-
-
-class _Vocabulary:
-    """The terms of one index. What a word becomes is worked out once."""
-
-    def __init__(self, lang: str) -> None:
-        self._lang = lang
-        self._numbers: dict[str, int] = {}  # word to number of its term
-        self.terms: dict[str, int] = {}
-
-    def add_all(self, texts: Sequence[str], bar: tqdm[Any]) -> list[array[int]]:
-        """Return the numbers of the terms of every text, new terms included."""
-        numbers: list[array[int]] = []
-        for start in range(0, len(texts), _TEXTS_AT_A_TIME):
-            now = texts[start : start + _TEXTS_AT_A_TIME]
-            numbers += self._add(now)
-            bar.update(len(now))
-        return numbers
-
-    def _add(self, texts: Sequence[str]) -> list[array[int]]:
-        split = [split_words(text) for text in texts]
-        new = list(
-            dict.fromkeys(word for words in split for word in words if word not in self._numbers)
-        )
-        for word, term in zip(new, to_terms(new, self._lang), strict=True):
-            self._numbers[word] = self.terms.setdefault(term, len(self.terms))
-        return [array("i", [self._numbers[word] for word in words]) for words in split]
-
-    def count_terms(self, words: Sequence[str], counts: csr_array) -> csr_array:
-        """Turn counts of words, (queries, words), into counts of terms: (queries, terms).
-
-        Words whose term no passage has are left out.
-        """
-        terms = to_terms(words, self._lang)
-        numbers = np.array([self.terms.get(term, -1) for term in terms], dtype=np.int64)
-        known = np.flatnonzero(numbers >= 0)
-        term_of_word = csr_array(
-            (np.ones(len(known)), (known, numbers[known])), shape=(len(words), len(self.terms))
-        )
-        return counts @ term_of_word
-
-
 def _count_words(texts: Sequence[str]) -> tuple[list[str], csr_array]:
     """Return the distinct words of the queries, and their counts: (queries, words) float64."""
     numbers: dict[str, int] = {}
@@ -214,20 +158,20 @@ def _count_words(texts: Sequence[str]) -> tuple[list[str], csr_array]:
     return list(numbers), counts
 
 
-def _weigh(tokens: list[array[int]], terms: dict[str, int], k1: float, b: float) -> csr_array:
-    """Return what each term adds to the score of each passage: (passages, terms) float32."""
-    if not terms:  # passages without text; their mean length would be divided by
-        return csr_array((len(tokens), 0), dtype=np.float32)
-    import bm25s
+def _count_terms(vocabulary: Vocabulary, words: Sequence[str], counts: csr_array) -> csr_array:
+    """Turn counts of words, (queries, words), into counts of terms: (queries, terms).
 
-    # bm25s sets its logger to DEBUG, so that any handler of the user's program prints its steps.
-    logging.getLogger("bm25s").setLevel(logging.WARNING)
-    index = bm25s.BM25(k1=k1, b=b, method="lucene")
-    index.index((tokens, terms), create_empty_token=False, show_progress=False)
-    weights, passages, starts = (index.scores[name] for name in ("data", "indices", "indptr"))
-    if len(weights) < np.iinfo(np.int32).max:  # else scipy would widen the other indices too
-        starts = starts.astype(np.int32)
-    return csc_array((weights, passages, starts), shape=(len(tokens), len(terms))).tocsr()
+    Words whose term no passage has are left out.
+    """
+    terms = to_terms(words, vocabulary.lang)
+    numbers = np.array([vocabulary.terms.get(term, -1) for term in terms], dtype=np.int64)
+    known = np.flatnonzero(numbers >= 0)
+    term_of_word = csr_array(
+        (np.ones(len(known)), (known, numbers[known])), shape=(len(words), len(vocabulary.terms))
+    )
+    term_counts = counts @ term_of_word
+    term_counts.sort_indices()  # the order in which scores are summed
+    return term_counts
 
 
 def _as_slice(columns: NDArray[np.intp]) -> slice | NDArray[np.intp]:

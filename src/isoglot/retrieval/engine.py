@@ -46,6 +46,11 @@ class Engine(Protocol):
         """Passages by language, languages sorted; those without passages are left out."""
         ...
 
+    @property
+    def has_words(self) -> bool:
+        """Whether BM25 can be asked."""
+        ...
+
     def search(self, lang: str, queries: NDArray[np.float32], k: int) -> Candidates:
         """Return the ``k`` passages of a language with the highest scores, or all if fewer.
 

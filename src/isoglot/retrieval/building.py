@@ -1,0 +1,211 @@
+"""Builds a segment: passages of one language, their index, and what a search needs besides.
+
+Everything is written into a folder with a temporary name, which gets its own when it is whole. A
+segment that is there already, from a build that was killed, is taken as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoglot.artifacts import write_json
+from isoglot.data.corpus import store_passages
+from isoglot.errors import ArtifactError
+from isoglot.lexical.stored import build_words
+from isoglot.progress import progress_bar
+from isoglot.retrieval.engine import SAMPLE
+from isoglot.retrieval.kinds import Kind, explain_kind, import_faiss, new_index
+from isoglot.retrieval.manifest import SEGMENTS, Entry
+from isoglot.retrieval.segments import (
+    PASSAGES,
+    RECORD,
+    SAMPLE_FILE,
+    VECTORS,
+    VECTORS_INDEX,
+    WORDS,
+    Segment,
+)
+from isoglot.retrieval.sources import SegmentSource
+
+__all__ = ["Plan", "build_segment", "measure_recall"]
+
+_ROWS_AT_A_TIME = 16_384
+_TRAINING_ROWS = 262_144
+_POINTS_PER_CENTROID = 64
+_RECALL_QUERIES = 200
+_RECALL_DEPTH = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One segment to build: some rows of a source."""
+
+    source: SegmentSource
+    start: int
+    stop: int
+    kind: Kind
+    dtype: str
+    """How vectors are kept: ``float32`` or ``float16``."""
+    words: bool
+    generation: int
+    """Of the index it is for."""
+
+    @property
+    def rows(self) -> int:
+        """Passages of the segment."""
+        return self.stop - self.start
+
+    @property
+    def name(self) -> str:
+        """Folder of the segment: the same for the same content in the same generation."""
+        made_of = f"{self.source.key(self.start, self.stop)} {self.kind} {self.dtype} {self.words}"
+        digest = hashlib.sha256(made_of.encode()).hexdigest()
+        return f"{self.source.lang}-{self.generation:06d}-{digest[:16]}"
+
+
+def build_segment(root: Path, plan: Plan, *, show_progress: bool = False) -> tuple[Entry, str]:
+    """Build a segment, unless it is there.
+
+    Args:
+        root: Folder of the index.
+        plan: What to build.
+        show_progress: Show a progress bar.
+
+    Returns:
+        The segment's entry in a manifest, and a line for the reader.
+
+    Raises:
+        ArtifactError: If the folder cannot be written.
+        DataError: If a vector cannot be scored.
+    """
+    final = root / SEGMENTS / plan.name
+    lang, began = plan.source.lang, time.monotonic()
+    entry = Entry(plan.name, lang, plan.rows)
+    if (final / RECORD).is_file():
+        return entry, f"{lang}: {plan.rows:,} passages, built before"
+    folder = final.with_name(f".{plan.name}")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True)
+        _write(folder, plan, show_progress)
+        _sync(folder)
+        folder.replace(final)
+    except (OSError, RuntimeError) as error:  # faiss raises the latter when it cannot write
+        reason = (str(error).splitlines() or ["no message"])[0]
+        raise ArtifactError(f"{final}: cannot be written ({reason})") from error
+    quality = "" if plan.kind == "flat" else f", {_recall_line(Segment.open(final), plan)}"
+    seconds = time.monotonic() - began
+    kind = f"{plan.kind} ({explain_kind(plan.kind)})"
+    return entry, f"{lang}: {plan.rows:,} passages, {kind}{quality}, {seconds:.1f} s"
+
+
+def measure_recall(segment: Segment, queries: NDArray[np.float32], depth: int) -> float:
+    """Return the share of the exact best that a segment finds.
+
+    Args:
+        segment: To be searched.
+        queries: (queries, dim).
+        depth: Passages per query.
+    """
+    faiss = import_faiss()
+    best = np.full((len(queries), depth), -np.inf, dtype=np.float32)
+    exact = np.zeros((len(queries), depth), dtype=np.int64)
+    for rows in _row_blocks(0, segment.rows):
+        scores, found = faiss.knn(
+            queries, segment.vectors_of(rows), min(depth, len(rows)), faiss.METRIC_INNER_PRODUCT
+        )
+        scores = np.concatenate([best, scores], axis=1)
+        found = np.concatenate([exact, found + rows[0]], axis=1)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+        best = np.take_along_axis(scores, order, axis=1)
+        exact = np.take_along_axis(found, order, axis=1)
+    approximate, _ = segment.search(queries, depth)
+    hits = (approximate[:, :, None] == exact[:, None, :]).any(axis=2)
+    return float(hits.sum() / min(depth, segment.rows) / len(queries))
+
+
+def _recall_line(segment: Segment, plan: Plan) -> str:
+    """Measure with vectors between two passages each: a passage's own would find itself."""
+    sample = segment.sample[: 2 * _RECALL_QUERIES]
+    half = len(sample) // 2
+    queries = sample[:half] + sample[half : 2 * half]
+    queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-12)
+    recall = measure_recall(segment, queries, _RECALL_DEPTH)
+    return f"recall@{_RECALL_DEPTH} {recall:.3f} of exact search"
+
+
+def _write(folder: Path, plan: Plan, show_progress: bool) -> None:
+    source, start, stop = plan.source, plan.start, plan.stop
+    store_passages(
+        folder / PASSAGES,
+        {},
+        lambda: source.passages(start, stop),
+        name=f"passages in {source.lang}",
+    )
+    draw = np.random.default_rng([plan.rows, 0])
+    sample = np.sort(draw.choice(plan.rows, min(SAMPLE, plan.rows), replace=False))
+    # Shuffled, so that any part of it is a sample too.
+    vectors = source.vectors(start + sample)[draw.permutation(len(sample))]
+    np.save(folder / SAMPLE_FILE, vectors, allow_pickle=False)
+    _write_index(folder, plan, draw, show_progress)
+    if plan.words:
+        texts = (passage.text for passage in source.passages(start, stop))
+        build_words(folder / WORDS, source.lang, texts)
+    record = {"lang": source.lang, "kind": plan.kind, "rows": plan.rows, "dtype": plan.dtype}
+    write_json(folder / RECORD, record)
+
+
+def _write_index(folder: Path, plan: Plan, draw: np.random.Generator, show_progress: bool) -> None:
+    faiss = import_faiss()
+    probe = plan.source.vectors(np.array([plan.start]))
+    index = new_index(plan.kind, probe.shape[1], plan.rows, plan.dtype)
+    vectors: NDArray[Any] | None = None
+    if plan.kind == "ivf-pq":
+        _train(index, plan, draw)
+        # The candidates of compressed lists are scored again with these.
+        vectors = np.lib.format.open_memmap(
+            folder / VECTORS, "w+", dtype=np.float16, shape=(plan.rows, probe.shape[1])
+        )
+    what = f"indexing {plan.source.lang}"
+    with progress_bar(what, plan.rows, "passage", show=show_progress) as bar:
+        for rows in _row_blocks(plan.start, plan.stop):
+            block = plan.source.vectors(rows)
+            index.add(block)
+            if vectors is not None:
+                vectors[rows - plan.start] = block
+            bar.update(len(rows))
+    if vectors is not None:
+        vectors.flush()  # type: ignore[attr-defined]
+    faiss.write_index(index, str(folder / VECTORS_INDEX))
+
+
+def _train(index: Any, plan: Plan, draw: np.random.Generator) -> None:  # noqa: ANN401 - faiss has no types
+    rows = np.arange(plan.start, plan.stop)
+    if plan.rows > _TRAINING_ROWS:
+        rows = np.sort(draw.choice(rows, _TRAINING_ROWS, replace=False))
+    for clustering in (index.cp, index.pq.cp):
+        clustering.max_points_per_centroid = _POINTS_PER_CENTROID
+    index.train(plan.source.vectors(rows))
+
+
+def _row_blocks(start: int, stop: int) -> Iterator[NDArray[np.int64]]:
+    for first in range(start, stop, _ROWS_AT_A_TIME):
+        yield np.arange(first, min(first + _ROWS_AT_A_TIME, stop))
+
+
+def _sync(folder: Path) -> None:
+    """Bring the files to disk before the folder gets its name."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())

@@ -1,0 +1,137 @@
+"""Which FAISS index holds the vectors of a language: exact, a graph, or compressed lists.
+
+The choice goes by the number of passages. Up to `FLAT_ROWS` comparing with every vector is exact
+and takes milliseconds; a graph (HNSW, arXiv 1603.09320) then answers in less than one, but wants
+all vectors in memory; from `HNSW_ROWS` on, lists of product-quantised vectors (IVF-PQ, Jégou et
+al. 2011) take a byte for four dimensions, and the best are scored again with the vectors on disk.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoglot.config.index import IndexKind
+from isoglot.errors import ConfigError
+
+__all__ = [
+    "FLAT_ROWS",
+    "HNSW_ROWS",
+    "KINDS",
+    "Kind",
+    "choose_kind",
+    "explain_kind",
+    "import_faiss",
+    "new_index",
+    "search_parameters",
+]
+
+Kind = IndexKind
+KINDS: tuple[Kind, ...] = ("flat", "hnsw", "ivf-pq")
+
+FLAT_ROWS = 50_000
+HNSW_ROWS = 2_000_000
+
+_LINKS = 32
+"""Neighbours of a vector in the graph."""
+_BUILD_BREADTH = 120
+_SEARCH_BREADTH = 128
+_LEAST_PQ_ROWS = 10_000
+"""Fewer do not train 256 centroids of each part of the vector well."""
+_DIMS_PER_BYTE = 4
+_ROWS_PER_LIST = 39
+"""Training vectors per list below which FAISS warns."""
+_SHARE_OF_LISTS = 1 / 32
+_LEAST_LISTS = 16
+
+
+def choose_kind(rows: int, wanted: Kind | None = None) -> Kind:
+    """Return the kind of index for so many passages of a language.
+
+    Raises:
+        ConfigError: If too few passages are to be compressed.
+    """
+    if wanted == "ivf-pq" and rows < _LEAST_PQ_ROWS:
+        raise ConfigError(
+            f"an ivf-pq index of {rows:,} passages cannot be trained; it needs "
+            f"{_LEAST_PQ_ROWS:,}; use flat, which is exact"
+        )
+    if wanted is not None:
+        return wanted
+    if rows <= FLAT_ROWS:
+        return "flat"
+    return "hnsw" if rows <= HNSW_ROWS else "ivf-pq"
+
+
+def explain_kind(kind: Kind) -> str:
+    """Say in a few words what a kind is and why it was chosen."""
+    return {
+        "flat": f"exact, quick enough up to {FLAT_ROWS:,}",
+        "hnsw": f"graph in memory, for {FLAT_ROWS:,} to {HNSW_ROWS:,}",
+        "ivf-pq": f"compressed lists, vectors on disk, above {HNSW_ROWS:,}",
+    }[kind]
+
+
+def new_index(kind: Kind, dim: int, rows: int, dtype: str) -> Any:  # noqa: ANN401 - faiss has no types
+    """Return an empty FAISS index for inner products.
+
+    Args:
+        kind: What to make.
+        dim: Numbers of a vector.
+        rows: Vectors it will hold.
+        dtype: ``float32`` or ``float16``: how flat and graph keep them.
+    """
+    faiss = import_faiss()
+    half = "_SQfp16" if dtype == "float16" else ""
+    if kind == "flat":
+        name = "SQfp16" if half else "Flat"
+    elif kind == "hnsw":
+        name = f"HNSW{_LINKS}{half}"
+    else:
+        name = f"IVF{_lists(rows)},PQ{_parts(dim)}x8"
+    index = faiss.index_factory(dim, name, faiss.METRIC_INNER_PRODUCT)
+    if kind == "hnsw":
+        index.hnsw.efConstruction = _BUILD_BREADTH
+    return index
+
+
+def search_parameters(kind: Kind, index: Any, k: int, deleted: NDArray[np.bool_] | None) -> Any:  # noqa: ANN401
+    """Return how to search: how far, and which rows not to return."""
+    faiss = import_faiss()
+    selector = None
+    if deleted is not None:
+        selector = faiss.IDSelectorBitmap(np.packbits(~deleted, bitorder="little"))
+    if kind == "hnsw":
+        return faiss.SearchParametersHNSW(efSearch=max(_SEARCH_BREADTH, 2 * k), sel=selector)
+    if kind == "ivf-pq":
+        probed = max(_LEAST_LISTS, math.ceil(index.nlist * _SHARE_OF_LISTS))
+        return faiss.SearchParametersIVF(nprobe=min(index.nlist, probed), sel=selector)
+    return faiss.SearchParameters(sel=selector)
+
+
+def import_faiss() -> Any:  # noqa: ANN401 - faiss has no types
+    """Return faiss.
+
+    Raises:
+        ConfigError: If it is not installed.
+    """
+    try:
+        import faiss
+    except ImportError as error:
+        raise ConfigError(
+            "an index on disk needs faiss, which is not installed; pip install 'isoglot[search]'"
+        ) from error
+    return faiss
+
+
+def _lists(rows: int) -> int:
+    return max(1, min(int(4 * math.sqrt(rows)), rows // _ROWS_PER_LIST))
+
+
+def _parts(dim: int) -> int:
+    """Return into how many parts a vector is cut: a divisor of ``dim``, a byte each."""
+    most = max(1, dim // _DIMS_PER_BYTE)
+    return next(parts for parts in range(most, 0, -1) if dim % parts == 0)

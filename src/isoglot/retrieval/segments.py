@@ -1,0 +1,142 @@
+"""A segment: passages of one language with their index, in a folder that never changes.
+
+    segment.json     what it was made of and how; written last
+    vectors.faiss    the FAISS index, opened memory-mapped
+    vectors.npy      (rows, dim) the vectors, where the index holds compressed ones only
+    sample.npy       vectors of passages drawn at random
+    passages/        ids and texts as Arrow: see ``data.corpus``
+    words/           BM25: see ``lexical.stored``; if wanted
+
+How a segment is made is in ``building``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoglot.artifacts import read_json
+from isoglot.data.corpus import StoredPassages, open_passages
+from isoglot.errors import ArtifactError
+from isoglot.lexical.stored import Words, open_words
+from isoglot.retrieval.kinds import Kind, import_faiss, search_parameters
+
+__all__ = [
+    "NO_ROW",
+    "PASSAGES",
+    "RECORD",
+    "SAMPLE_FILE",
+    "VECTORS",
+    "VECTORS_INDEX",
+    "WORDS",
+    "Segment",
+]
+
+RECORD = "segment.json"
+VECTORS_INDEX = "vectors.faiss"
+VECTORS = "vectors.npy"
+SAMPLE_FILE = "sample.npy"
+PASSAGES = "passages"
+WORDS = "words"
+
+NO_ROW = -1
+_REFINED = 8
+"""Compressed vectors give so many candidates per passage wanted; their own vectors choose."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """An open segment. Rows are its passages in their order."""
+
+    folder: Path
+    lang: str
+    kind: Kind
+    stored: StoredPassages
+    """Ids and texts."""
+    index: Any
+    """``faiss.Index``, memory-mapped."""
+    vectors: NDArray[Any] | None
+    """(rows, dim), memory-mapped; None where the index can give them back."""
+    sample: NDArray[np.float32]
+    """Vectors of passages drawn at random: (sample, dim)."""
+    words: Words | None
+    deleted: NDArray[np.bool_] | None = None
+    """(rows,): which no longer count; None if all do."""
+
+    @classmethod
+    def open(cls, folder: Path, deleted: NDArray[np.bool_] | None = None) -> Segment:
+        """Open a segment memory-mapped.
+
+        Raises:
+            ArtifactError: If a file is missing or damaged.
+        """
+        faiss = import_faiss()
+        record = read_json(folder / RECORD)
+        try:
+            index = faiss.read_index(str(folder / VECTORS_INDEX), faiss.IO_FLAG_MMAP_IFC)
+            path = folder / VECTORS
+            vectors = np.load(path, mmap_mode="r", allow_pickle=False) if path.is_file() else None
+            sample = np.load(folder / SAMPLE_FILE, allow_pickle=False)
+            words = open_words(folder / WORDS) if (folder / WORDS).is_dir() else None
+            stored = open_passages(folder / PASSAGES)
+            lang, kind, rows = record["lang"], record["kind"], record["rows"]
+        except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ArtifactError(f"{folder}: a damaged segment ({reason}); index again") from error
+        if not len(stored) == index.ntotal == rows:
+            raise ArtifactError(
+                f"{folder}: {len(stored)} passages, {index.ntotal} vectors, and {rows} of each "
+                "when it was made; index again"
+            )
+        return cls(folder, lang, kind, stored, index, vectors, sample, words, deleted)
+
+    @property
+    def rows(self) -> int:
+        """Passages, deleted ones included."""
+        return len(self.stored)
+
+    def search(
+        self, queries: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return rows and scores of the best passages: (queries, up to k), best first.
+
+        Behind the last stand `NO_ROW` and minus infinity.
+        """
+        k = min(k, self.rows)
+        if self.vectors is None:
+            scores, rows = self.index.search(queries, k, params=self._parameters(k))
+        else:
+            wide = min(k * _REFINED, self.rows)
+            _, rows = self.index.search(queries, wide, params=self._parameters(wide))
+            rows, scores = self._refine(queries, rows, k)
+        scores[rows == NO_ROW] = -np.inf
+        return rows, scores
+
+    def score(self, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the scores of named rows: (queries, rows per query)."""
+        vectors = self.vectors_of(rows.ravel()).reshape(*rows.shape, -1)
+        scores: NDArray[np.float32] = np.einsum("qd,qrd->qr", queries, vectors)
+        return scores
+
+    def vectors_of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the vectors of some rows: (rows, dim)."""
+        if self.vectors is None:
+            found: NDArray[np.float32] = self.index.reconstruct_batch(rows)
+            return found
+        return np.asarray(self.vectors[rows], dtype=np.float32)
+
+    def _parameters(self, k: int) -> Any:  # noqa: ANN401 - faiss has no types
+        return search_parameters(self.kind, self.index, k, self.deleted)
+
+    def _refine(
+        self, queries: NDArray[np.float32], rows: NDArray[np.int64], k: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Score candidates with their own vectors and keep the best."""
+        scores = self.score(queries, np.maximum(rows, 0))
+        scores[rows == NO_ROW] = -np.inf
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
