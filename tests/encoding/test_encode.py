@@ -5,6 +5,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from isoglot.encoding.encode import encode_texts
+from isoglot.encoding.sentence_encoder import SentenceEncoder
 
 TEXTS = [
     "Warum geht Brotteig schon vor dem Backen auf?",
@@ -28,13 +29,15 @@ def test_vectors_come_in_the_order_of_the_texts(model):
         assert np.allclose(vector, model.encode_query(text), atol=1e-5)
 
 
-def test_equal_texts_are_encoded_once_and_share_every_bit(model, monkeypatch):
+def test_equal_texts_are_encoded_once_and_share_every_bit(model):
     seen = []
-    encode = model.encode_document
-    monkeypatch.setattr(
-        model, "encode_document", lambda texts, **kw: seen.extend(texts) or encode(texts, **kw)
-    )
-    vectors = encode_texts(model, TEXTS, "passage", batch_size=1)
+
+    class Watched(SentenceEncoder):
+        def encode(self, texts, role, **options):
+            seen.extend(texts)
+            return super().encode(texts, role, **options)
+
+    vectors = encode_texts(Watched(model), TEXTS, "passage", batch_size=1)
     assert seen == list(dict.fromkeys(TEXTS))
     assert vectors[1].tobytes() == vectors[3].tobytes()
     assert vectors[0].tobytes() == vectors[5].tobytes()

@@ -107,6 +107,14 @@ def test_the_origin_is_read_without_the_shards(tmp_path):
     assert read_origin(tmp_path) == ORIGIN
 
 
+def test_a_manifest_that_does_not_say_the_precision_is_read(tmp_path):
+    write(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["origin"].pop("precision") == "float32"
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert open_shards(tmp_path).origin == ORIGIN
+
+
 def test_what_a_killed_process_left_is_taken_away(tmp_path):
     write(tmp_path, ["sw"])
     before = sorted(tmp_path.rglob("*"))
@@ -183,6 +191,7 @@ def test_a_folder_without_manifest(tmp_path):
         ({"dtype": "float32"}, "holds embeddings of dtype 'float16', not 'float32'"),
         ({"passage_prompt": ""}, "of passage_prompt 'passage: ', not ''"),
         ({"shard_size": 9}, "of shard_size 3, not 9"),
+        ({"precision": "int8"}, "of precision 'float32', not 'int8'; .* or allow mix_precisions"),
     ],
 )
 def test_embeddings_of_another_origin_are_not_mixed_in(tmp_path, changes, message):

@@ -23,9 +23,12 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.normalizers import Lowercase
 
+from isoglot.config.model import ModelConfig
 from isoglot.data.corpus import store_passages
 from isoglot.encoding import stream
 from isoglot.encoding.encode import encode_texts
+from isoglot.encoding.encoders import open_text_encoder
+from isoglot.encoding.sentence_encoder import SentenceEncoder
 from isoglot.encoding.shards import open_shards
 from isoglot.encoding.stream import encode_corpus, encode_queries, model_identity
 from isoglot.errors import ArtifactError, ConfigError, DataError, ModelError
@@ -126,17 +129,17 @@ def test_a_killed_run_continues_at_the_first_missing_shard(
 import os, signal
 from pathlib import Path
 from sentence_transformers import SentenceTransformer
-from isoglot.encoding import stream
+from isoglot.encoding.sentence_encoder import SentenceEncoder
 from tests.encoding.test_stream import encode
 calls = []
-real = stream.encode_texts
-def encode_texts(model, texts, role, **options):
+real = SentenceEncoder.encode
+def encode_texts(self, texts, role, **options):
     calls.append(texts)
     if len(calls) == 6:  # the first finds out the dimensions
         Path({str(tmp_path)!r}, "cut", "passages", ".sw-00000.npy.abc").write_bytes(b"half")
         os.kill(os.getpid(), signal.SIGKILL)
-    return real(model, texts, role, **options)
-stream.encode_texts = encode_texts
+    return real(self, texts, role, **options)
+SentenceEncoder.encode = encode_texts
 model = SentenceTransformer({str(checkpoints["static"])!r}, device="cpu")
 encode(model, Path({str(tmp_path)!r}, "cut"))
 """
@@ -146,13 +149,13 @@ encode(model, Path({str(tmp_path)!r}, "cut"))
     with pytest.raises(ArtifactError, match="passages in 'sw' are unfinished"):
         open_shards(tmp_path / "cut")
     seen = []
-    real = stream.encode_texts
+    real = SentenceEncoder.encode
 
-    def watched(model, texts, role, **options):
+    def watched(self, texts, role, **options):
         seen.append(texts)
-        return real(model, texts, role, **options)
+        return real(self, texts, role, **options)
 
-    monkeypatch.setattr(stream, "encode_texts", watched)
+    monkeypatch.setattr(SentenceEncoder, "encode", watched)
     encode(static, tmp_path / "cut")
     # The dimensions, then the second and third shard of sw, whose first one was finished.
     swahili = [passage.text for passage in PASSAGES if passage.lang == "sw"]
@@ -243,6 +246,26 @@ def test_a_slow_tokenizer_is_known_by_class_and_vocabulary():
     assert len({plain, swapped, model_identity(encoder(Other))}) == 3
 
 
+def test_vectors_of_another_precision_are_mixed_in_only_if_that_is_allowed(checkpoints, tmp_path):
+    config = ModelConfig(name=str(checkpoints["e5"]))
+    single, half = (
+        open_text_encoder(config, precision=precision, device="cpu")
+        for precision in ("float32", "bfloat16")
+    )
+    swahili = [passage for passage in PASSAGES if passage.lang == "sw"]
+    encode(single, tmp_path, swahili)
+    assert open_shards(tmp_path).origin.precision == "float32"
+    with pytest.raises(
+        ArtifactError, match=r"of precision 'float32', not 'bfloat16'; .*, or allow mix_precisions"
+    ):
+        encode(half, tmp_path)
+    encode(half, tmp_path, mix_precisions=True)
+    assert open_shards(tmp_path).origin.precision == "mixed"
+    with pytest.raises(ArtifactError, match="of precision 'mixed', not 'bfloat16'"):
+        encode(half, tmp_path)
+    encode(half, tmp_path, mix_precisions=True)
+
+
 def test_bad_options(static, tmp_path):
     with pytest.raises(ConfigError, match="dtype 'int8' is unknown; use float32 or float16"):
         encode(static, tmp_path, dtype="int8")
@@ -252,8 +275,8 @@ def test_bad_options(static, tmp_path):
 
 
 def test_values_that_float16_cannot_hold(static, tmp_path, monkeypatch):
-    real = stream.encode_texts
-    monkeypatch.setattr(stream, "encode_texts", lambda *a, **o: real(*a, **o) * 1e7)
+    real = SentenceEncoder.encode
+    monkeypatch.setattr(SentenceEncoder, "encode", lambda *a, **o: real(*a, **o) * 1e7)
     with pytest.raises(ModelError, match="values above 65504, which float16 cannot hold; use"):
         encode(static, tmp_path / "half", dtype="float16")
     encode(static, tmp_path / "single")

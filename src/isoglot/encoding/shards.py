@@ -6,22 +6,34 @@
     queries/LANG-00000.npy, queries/LANG-00000.ids.txt
 
 Every file is written under a temporary name and renamed, vectors and ids before the manifest, so a
-killed process loses at most the shard it was at. No times and no machine are in these files: a run
-that was resumed leaves the same bytes as one that was not. Encoding is in ``stream``.
+killed process loses at most the shard it was at. The manifest is in ``manifest``, encoding in
+``stream``.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isoglot.artifacts import atomic_write, file_sha256, read_json, write_json
+from isoglot.artifacts import atomic_write, file_sha256
+from isoglot.encoding.manifest import (
+    MANIFEST,
+    Contents,
+    Kind,
+    LanguageShards,
+    Origin,
+    Shard,
+    find_damage,
+    read_manifest,
+    refuse_other_origin,
+    write_manifest,
+)
 from isoglot.errors import ArtifactError, DataError
 
 __all__ = [
@@ -37,65 +49,11 @@ __all__ = [
     "write_shard",
 ]
 
-MANIFEST = "manifest.json"
-_FORMAT = "isoglot embeddings 1"
 _TEMPORARY = (
     f".{MANIFEST}.*",
     *(f"{kind}/.*.{end}.*" for kind in ("queries", "passages") for end in ("npy", "ids.txt")),
 )
 """Files that a killed process may leave; see ``atomic_write``."""
-
-Kind = Literal["queries", "passages"]
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What made the vectors of a folder; one for all its shards."""
-
-    model: str
-    """Name of the encoder, for people."""
-    identity: str
-    """SHA-256 over the encoder's weights and settings."""
-    dim: int
-    dtype: str
-    """``float32`` or ``float16``."""
-    similarity: str
-    """``cosine`` or ``dot``."""
-    query_prompt: str
-    passage_prompt: str
-    shard_size: int
-    """Rows of every shard but the last of a language."""
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One file of vectors and the file of their ids."""
-
-    file: str
-    """Of the vectors, relative to the folder; that of the ids ends in ``.ids.txt``."""
-    rows: int
-    bytes: int
-    sha256: str
-    ids_bytes: int
-    ids_sha256: str
-    inputs: str
-    """SHA-256 over the ids and texts that were encoded."""
-
-    @property
-    def ids_file(self) -> str:
-        """File of the ids, relative to the folder."""
-        return self.file.removesuffix(".npy") + ".ids.txt"
-
-
-@dataclass
-class _Language:
-    """The shards of one language, and whether they are all."""
-
-    complete: bool
-    shards: list[Shard]
-
-
-_Contents = dict[Kind, dict[str, _Language]]
 
 
 @dataclass(frozen=True)
@@ -153,7 +111,7 @@ def open_shards(
         ArtifactError: If there is no manifest, a language is unfinished, or a file is missing or
             damaged.
     """
-    origin, contents = _read_manifest(folder)
+    origin, contents = read_manifest(folder)
     wanted: dict[Kind, Collection[str] | None] = {"queries": query_langs, "passages": passage_langs}
     shards: dict[Kind, dict[str, Sequence[Shard]]] = {"queries": {}, "passages": {}}
     for kind, langs in wanted.items():
@@ -172,17 +130,19 @@ def read_origin(folder: Path) -> Origin | None:
     Raises:
         ArtifactError: If the manifest cannot be read.
     """
-    return _read_manifest(folder)[0] if (folder / MANIFEST).is_file() else None
+    return read_manifest(folder)[0] if (folder / MANIFEST).is_file() else None
 
 
-def _refuse_unusable(folder: Path, kind: Kind, lang: str, found: _Language, verify: bool) -> None:
+def _refuse_unusable(
+    folder: Path, kind: Kind, lang: str, found: LanguageShards, verify: bool
+) -> None:
     if not found.complete:
         raise ArtifactError(
             f"{folder}: the {kind} in {lang!r} are unfinished ({len(found.shards)} shards "
             "so far); encode again with the same model, it continues there"
         )
     for shard in found.shards:
-        if damage := _damage(folder, shard, verify):
+        if damage := find_damage(folder, shard, verify):
             raise ArtifactError(
                 f"{folder / shard.file}: {damage}; encode again with the same model, it makes "
                 "this shard anew"
@@ -235,13 +195,16 @@ def write_shard(
 class ShardWriter:
     """Adds shards to a folder, new or begun before."""
 
-    def __init__(self, folder: Path, origin: Origin, *, verify: bool = False) -> None:
+    def __init__(
+        self, folder: Path, origin: Origin, *, verify: bool = False, mix_precisions: bool = False
+    ) -> None:
         """Open or begin a folder.
 
         Args:
             folder: Holds embeddings of the same origin, or nothing of ours.
             origin: What makes the vectors.
             verify: Whether ``state`` compares hashes of shards that are there, or only sizes.
+            mix_precisions: Whether vectors that an encoder gave in another precision may be there.
 
         Raises:
             ArtifactError: If the folder holds embeddings of another origin.
@@ -250,10 +213,12 @@ class ShardWriter:
         self._folder = folder
         self._origin = origin
         self._verify = verify
-        self._contents: _Contents = {"queries": {}, "passages": {}}
+        self._contents: Contents = {"queries": {}, "passages": {}}
         if (folder / MANIFEST).is_file():
-            found, self._contents = _read_manifest(folder)
-            _refuse_other_origin(folder, found, origin)
+            found, self._contents = read_manifest(folder)
+            if mix_precisions and found.precision != origin.precision:
+                found, self._origin = (replace(o, precision="mixed") for o in (found, origin))
+            refuse_other_origin(folder, found, self._origin)
         for pattern in _TEMPORARY:  # of a process that was killed
             for leftover in folder.glob(pattern):
                 leftover.unlink(missing_ok=True)
@@ -284,7 +249,7 @@ class ShardWriter:
                 f"{file}: made from other passages than those given now; choose another folder, or "
                 "delete this one"
             )
-        return _damage(self._folder, shards[number], self._verify) or "present"
+        return find_damage(self._folder, shards[number], self._verify) or "present"
 
     def write(
         self,
@@ -340,16 +305,11 @@ class ShardWriter:
             (self._folder / shard.file).unlink(missing_ok=True)
             (self._folder / shard.ids_file).unlink(missing_ok=True)
 
-    def _language(self, kind: Kind, lang: str) -> _Language:
-        return self._contents[kind].setdefault(lang, _Language(False, []))
+    def _language(self, kind: Kind, lang: str) -> LanguageShards:
+        return self._contents[kind].setdefault(lang, LanguageShards(False, []))
 
     def _save(self) -> None:
-        contents = {
-            kind: {lang: asdict(found) for lang, found in sorted(langs.items())}
-            for kind, langs in self._contents.items()
-        }
-        origin = asdict(self._origin)
-        write_json(self._folder / MANIFEST, {"format": _FORMAT, "origin": origin, **contents})
+        write_manifest(self._folder, self._origin, self._contents)
 
 
 def hash_inputs(ids: Sequence[str], texts: Sequence[str]) -> str:
@@ -366,54 +326,3 @@ def _id_lines(ids: Sequence[str]) -> bytes:
         if "\n" in name:
             raise DataError(f"id {name!r} has a line break; rename it, for example with '_'")
     return "".join(f"{name}\n" for name in ids).encode()
-
-
-def _read_manifest(folder: Path) -> tuple[Origin, _Contents]:
-    path = folder / MANIFEST
-    record = read_json(path)
-    try:
-        if record["format"] != _FORMAT:
-            raise ArtifactError(
-                f"{path}: format {record['format']!r}; this version reads {_FORMAT!r}"
-            )
-        kinds: tuple[Kind, ...] = ("queries", "passages")
-        contents: _Contents = {
-            kind: {
-                lang: _Language(found["complete"], [Shard(**shard) for shard in found["shards"]])
-                for lang, found in record[kind].items()
-            }
-            for kind in kinds
-        }
-        return Origin(**record["origin"]), contents
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{path}: is no manifest of embeddings ({error})") from error
-
-
-def _refuse_other_origin(folder: Path, found: Origin, wanted: Origin) -> None:
-    """Refuse to mix vectors; only the model's name may differ, for it says nothing of them."""
-    for field in fields(Origin):
-        here, now = getattr(found, field.name), getattr(wanted, field.name)
-        if field.name == "identity":
-            here, now = f"{found.model} ({here[:12]})", f"{wanted.model} ({now[:12]})"
-        if field.name != "model" and getattr(found, field.name) != getattr(wanted, field.name):
-            what = "model" if field.name == "identity" else field.name
-            raise ArtifactError(
-                f"{folder}: holds embeddings of {what} {here!r}, not {now!r}; choose another "
-                "folder, or delete this one"
-            )
-
-
-def _damage(folder: Path, shard: Shard, verify: bool) -> str | None:
-    """Say what is wrong with the files of a shard, or None."""
-    for file, size, sha256 in (
-        (shard.file, shard.bytes, shard.sha256),
-        (shard.ids_file, shard.ids_bytes, shard.ids_sha256),
-    ):
-        path = folder / file
-        if not path.is_file():
-            return f"{path.name} is missing"
-        if path.stat().st_size != size:
-            return f"{path.name} has {path.stat().st_size} bytes, the manifest says {size}"
-        if verify and file_sha256(path) != sha256:
-            return f"{path.name} has another SHA-256 than the manifest says"
-    return None

@@ -31,6 +31,7 @@ from isoglot.artifacts import mark_complete, provenance, write_json, write_text
 from isoglot.config.model import ModelConfig
 from isoglot.data.mini import load_mini_groups
 from isoglot.errors import ArtifactError, ConfigError, IsoglotError, ModelError
+from isoglot.models.identity import model_identity
 from isoglot.models.loading import load_encoder
 from isoglot.models.onnx import (
     DESCRIPTION_FILE,
@@ -86,14 +87,15 @@ def export_encoder(config: ModelConfig, folder: Path, form: str = "onnx") -> Exp
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ArtifactError(f"{folder}: is not empty; choose another --output or delete it")
     _require_packages()
-    # In float32, whatever the weights came in: that is what the graph computes in.
-    model = load_encoder(config, device="cpu").float().eval()
+    model = load_encoder(config, device="cpu").eval()
+    identity = model_identity(model)
+    model.float()  # whatever the weights came in: that is what the graph computes in
     _refuse_what_a_graph_cannot_hold(model, config.name)
     texts = _sample_texts()
     with _as_model_error(f"model {config.name!r} cannot be exported: it fails on sample texts"):
         expected = _own_vectors(model, texts)
     with _new_folder(folder) as unfinished:
-        description = _write(model, config.name, unfinished)
+        description = _write(model, config.name, identity, unfinished)
         with _as_model_error(f"model {config.name!r} was not exported: onnxruntime fails"):
             difference = _largest_difference(OnnxEncoder(unfinished), expected, texts)
         if not difference <= _TOLERANCE:  # NaN is refused as well
@@ -105,13 +107,13 @@ def export_encoder(config: ModelConfig, folder: Path, form: str = "onnx") -> Exp
     return Exported(folder, description["dim"], size, difference)
 
 
-def _write(model: SentenceTransformer, name: str, folder: Path) -> dict[str, Any]:
+def _write(model: SentenceTransformer, name: str, identity: str, folder: Path) -> dict[str, Any]:
     """Write a complete folder and return its description."""
     (folder / GRAPH_FILE).parent.mkdir()
     with _as_model_error(f"model {name!r} cannot be written as an ONNX graph"):
         write_graph(model, folder / GRAPH_FILE)
     _tokenizer(model).save(str(folder / TOKENIZER_FILE))
-    description = _describe(model, name)
+    description = {**_describe(model, name), "identity": identity}
     write_json(folder / DESCRIPTION_FILE, description)
     write_text(folder / "README.md", _readme(description))
     write_json(folder / "provenance.json", provenance())

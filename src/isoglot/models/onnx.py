@@ -1,12 +1,13 @@
 """Reads what ``isoglot export`` writes: an ONNX graph from tokens to embeddings, and its tokenizer.
 
-Needs numpy, tokenizers and onnxruntime; neither torch nor transformers.
+Needs numpy, tokenizers and onnxruntime, or OpenVINO in its place; neither torch nor transformers.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,14 +18,17 @@ from tokenizers import Encoding, Tokenizer
 
 from isoglot.artifacts import COMPLETE, is_complete, read_json
 from isoglot.errors import ArtifactError, ConfigError, ModelError
+from isoglot.models.token_batches import TYPICAL_TOKENS, chunk_texts, token_batches
 
 __all__ = [
     "DESCRIPTION_FILE",
     "GRAPH_FILE",
     "OUTPUT",
     "TOKENIZER_FILE",
+    "GraphRun",
     "OnnxEncoder",
     "import_onnxruntime",
+    "open_graph",
 ]
 
 DESCRIPTION_FILE = "encoder.json"
@@ -32,11 +36,11 @@ GRAPH_FILE = "onnx/model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 OUTPUT = "sentence_embedding"
 _BATCH_SIZE = 64
-_TOKENIZED = 1 << 14
+_TOKENIZED = 4096
 """Texts whose tokens are held at a time."""
-_MOST_TOKENS = 1 << 15
-"""Of a batch, with padding: a static encoder reads texts of any length, and long ones must not
-be padded to each other by the dozen."""
+
+GraphRun = Callable[[Mapping[str, npt.NDArray[np.int64]]], npt.NDArray[np.float32]]
+"""Computes a graph: from (texts, tokens) arrays by input name to (texts, dim)."""
 
 
 class OnnxEncoder:
@@ -46,6 +50,7 @@ class OnnxEncoder:
         folder: What ``isoglot export`` wrote.
         threads: Threads of one call; default: as many as there are cores.
         providers: Where onnxruntime computes, by preference.
+        opener: Opens the graph; default: `open_graph`, with these threads and providers.
 
     Attributes:
         dim: Numbers of a vector.
@@ -64,8 +69,8 @@ class OnnxEncoder:
         *,
         threads: int | None = None,
         providers: Sequence[str] = ("CPUExecutionProvider",),
+        opener: Callable[[Path], GraphRun] | None = None,
     ) -> None:
-        runtime = import_onnxruntime()
         folder = Path(folder)
         if not is_complete(folder):
             raise ArtifactError(
@@ -80,7 +85,8 @@ class OnnxEncoder:
         self._pad_id: int = padding.get("pad_id", 0)
         self._pads_left: bool = padding.get("direction") == "left"
         self._tokenizer.no_padding()  # done here, after texts are sorted by their tokens
-        self._session = _open(runtime, folder / GRAPH_FILE, threads, providers)
+        opener = opener or partial(open_graph, threads=threads, providers=providers)
+        self._run = opener(folder / GRAPH_FILE)
 
     def encode_query(
         self, texts: Sequence[str], *, batch_size: int = _BATCH_SIZE
@@ -116,14 +122,15 @@ class OnnxEncoder:
         if isinstance(texts, str):
             raise TypeError("expected a sequence of texts, got one text; put it in a list")
         embeddings = np.empty((len(texts), self.dim), dtype=np.float32)
-        for start in range(0, len(texts), _TOKENIZED):
+        for part in chunk_texts(texts, _TOKENIZED):
             encodings = self._tokenizer.encode_batch(
-                [prompt + text for text in texts[start : start + _TOKENIZED]],
+                [prompt + text for text in texts[part]],
                 add_special_tokens=self.description["special_tokens"],
             )
-            for rows in _batches([len(encoding) for encoding in encodings], batch_size):
+            lengths = [len(encoding) for encoding in encodings]
+            for rows in token_batches(lengths, batch_size, batch_size * TYPICAL_TOKENS):
                 inputs = self._inputs([encodings[row] for row in rows])
-                embeddings[start + rows] = self._session.run([OUTPUT], inputs)[0]
+                embeddings[part.start + rows] = self._run(inputs)
         return embeddings
 
     def _inputs(self, encodings: Sequence[Encoding]) -> dict[str, npt.NDArray[np.int64]]:
@@ -164,23 +171,32 @@ def _read_tokenizer(path: Path) -> Tokenizer:
         raise ModelError(f"{path}: cannot be read as a tokenizer ({error})") from error
 
 
-def _open(runtime: ModuleType, path: Path, threads: int | None, providers: Sequence[str]) -> Any:  # noqa: ANN401 - a session of onnxruntime, which has no types
+def open_graph(
+    path: Path, *, threads: int | None = None, providers: Sequence[str] = ("CPUExecutionProvider",)
+) -> GraphRun:
+    """Open a graph in onnxruntime.
+
+    Args:
+        path: File of the graph.
+        threads: Threads of one call; default: as many as there are cores.
+        providers: Where to compute, by preference.
+
+    Raises:
+        ConfigError: If onnxruntime is not installed.
+        ModelError: If the graph is damaged.
+    """
+    runtime = import_onnxruntime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     try:
-        return runtime.InferenceSession(str(path), options, providers=list(providers))
+        session = runtime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:
         # Its own classes of errors have no common base that it exports.
         reason = (str(error).splitlines() or ["no message"])[0]
         raise ModelError(f"{path}: cannot be loaded by onnxruntime ({reason})") from error
 
+    def run(inputs: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
+        vectors: npt.NDArray[np.float32] = session.run([OUTPUT], dict(inputs))[0]
+        return vectors
 
-def _batches(lengths: Sequence[int], batch_size: int) -> Iterator[npt.NDArray[np.intp]]:
-    """Yield the rows of every batch, longest texts first, so that a batch's lengths are alike."""
-    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
-    start = 0
-    while start < len(order):
-        longest = max(1, lengths[order[start]])
-        size = min(batch_size, max(1, _MOST_TOKENS // longest))
-        yield order[start : start + size]
-        start += size
+    return run
