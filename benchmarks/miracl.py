@@ -25,10 +25,16 @@ COPIES = 5
 TABLES = ("settings.parquet", "per_query.parquet", "ranks.parquet")
 
 
-def recombined(rows: list[dict[str, str]]) -> Iterator[dict[str, str]]:
+def read_passages(folder: Path) -> list[dict[str, str]]:
+    """Return the passages of a language."""
+    with gzip.open(folder / "corpus.jsonl.gz", "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def recombined(rows: list[dict[str, str]], copies: int) -> Iterator[dict[str, str]]:
     """Yield the passages, and new ones of the first half of one and the second half of another."""
     yield from rows
-    for copy, (number, row) in itertools.product(range(1, COPIES), enumerate(rows)):
+    for copy, (number, row) in itertools.product(range(1, copies), enumerate(rows)):
         other = rows[(7 * number + 131 * copy) % len(rows)]["text"]
         half = len(row["text"]) // 2
         text = f"{other[:half]} {row['text'][half:]}"
@@ -40,11 +46,10 @@ def write_corpora(source: Path, target: Path) -> int:
     count = 0
     for folder in sorted(source.iterdir()):
         (target / folder.name).mkdir(parents=True)
-        with gzip.open(folder / "corpus.jsonl.gz", "rt", encoding="utf-8") as file:
-            rows = [json.loads(line) for line in file]
+        rows = read_passages(folder)
         path = target / folder.name / "corpus.jsonl.gz"
         with gzip.open(path, "wt", encoding="utf-8", compresslevel=1) as file:
-            for row in recombined(rows):
+            for row in recombined(rows, COPIES):
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 count += 1
         topics = sorted(folder.glob("topics.*.tsv"))[-1]

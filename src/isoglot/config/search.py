@@ -24,13 +24,16 @@ class SearchConfig(StrictModel):
     k: Annotated[int, Field(ge=1, le=MOST_RESULTS)] = 10
     """Passages per query."""
     policy: Policy = "score"
-    """``score``: one ranking by similarity. ``balanced``: similarity calibrated by language.
-    ``quota``: so many passages per language."""
+    """``score``: one ranking by similarity. ``balanced``: the more passages of a language there
+    are, the more similar the next one must be. ``quota``: so many passages per language."""
     languages: Languages | None = None
     """Languages of passages; default: all of the index."""
     quota: Positive | dict[Language, Positive] | None = None
     """With policy ``quota``: passages per language, or by language; default: equal shares of
     ``k``."""
+    balance: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.12
+    """With policy ``balanced``: what the second passage of a language pays, in standard deviations
+    of the query's scores; the third pays 4 times as much, the fourth 9 times."""
     words: bool = False
     """Fuse the ranking of every language with its BM25 ranking."""
 

@@ -6,7 +6,7 @@ searches meanwhile finds the passages of before or those of after, never a mixtu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,8 +45,8 @@ _MANY_DELETED = 0.2
 class Changed:
     """What a change did."""
 
-    manifest: Manifest
-    """Of the index after it."""
+    sizes: Mapping[str, int]
+    """Passages by language after it."""
     added: int = 0
     deleted: int = 0
     """Passages that no longer count, replaced ones included."""
@@ -98,7 +98,7 @@ def add_passages(
         after = _commit(root, before.successor([*kept, *entries]))
     for line in _advice(after):
         report(line)
-    return Changed(after, sum(entry.rows for entry in entries), deleted)
+    return Changed(after.sizes, sum(entry.rows for entry in entries), deleted)
 
 
 def delete_passages(root: Path, doc_ids: Iterable[str]) -> Changed:
@@ -112,10 +112,10 @@ def delete_passages(root: Path, doc_ids: Iterable[str]) -> Changed:
         before = read_manifest(root)
         entries, found = _delete(root, before.entries, wanted, before.generation + 1)
         if not found:
-            return Changed(before, missing=tuple(wanted))
+            return Changed(before.sizes, missing=tuple(wanted))
         after = _commit(root, before.successor(entries))
     return Changed(
-        after,
+        after.sizes,
         deleted=len(found),
         missing=tuple(doc_id for doc_id in wanted if doc_id not in found),
     )
@@ -149,7 +149,7 @@ def compact_index(
                 entries.append(entry)
                 report(line)
         after = _commit(root, before.successor(entries))
-    return Changed(after)
+    return Changed(after.sizes)
 
 
 def open_segment(root: Path, entry: Entry) -> Segment:

@@ -1,0 +1,126 @@
+"""``isoglot search``."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from isoglot.config.search import SearchConfig
+    from isoglot.retrieval.search import Hit, Searcher
+
+__all__ = ["search"]
+
+_WIDTH = 100
+
+
+def search(
+    index: Annotated[str, typer.Argument(help="Folder of an index, or an address of Milvus.")],
+    query: Annotated[str | None, typer.Argument(help="What to look for, in any language.")] = None,
+    queries: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Queries as TSV or JSON Lines, instead of one."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="With --queries: NAME.trec, or a folder of LANG.trec."),
+    ] = None,
+    k: Annotated[int | None, typer.Option("-k", help="Passages per query: 10.")] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="How languages share the answer: score (default), balanced or quota."),
+    ] = None,
+    quota: Annotated[
+        str | None,
+        typer.Option(metavar="N|LANG=N,...", help="With policy quota: passages per language."),
+    ] = None,
+    languages: Annotated[
+        str | None, typer.Option(metavar="LANG,...", help="Languages of passages: all.")
+    ] = None,
+    words: Annotated[bool, typer.Option(help="Fuse each language's ranking with BM25.")] = False,
+    lang: Annotated[
+        str | None, typer.Option(help="Language of the queries, where it is known.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Default: the one the index was made with.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Default: all cores.")] = None,
+) -> None:
+    """Find the passages that answer a query, in every language."""
+    from isoglot.config.loading import parse_config
+    from isoglot.config.schema import ModelConfig
+    from isoglot.config.search import SearchConfig
+    from isoglot.retrieval.opening import open_searcher
+
+    _check(query, queries, output)
+    wanted = {
+        "k": k,
+        "policy": policy,
+        "quota": _parse_quota(quota) if quota is not None else None,
+        "languages": languages.split(",") if languages is not None else None,
+        "words": words or None,
+    }
+    given = {key: value for key, value in wanted.items() if value is not None}
+    config = parse_config(SearchConfig, given, where="search")
+    encoder = ModelConfig(name=model) if model is not None else None
+    searcher = open_searcher(index, encoder, threads=threads)
+    if queries is not None and output is not None:
+        _search_file(searcher, queries, lang, config, output)
+    elif query is not None:
+        (hits,) = searcher.search([query], config, [lang])
+        _show(hits, as_json)
+
+
+def _check(query: str | None, queries: Path | None, output: Path | None) -> None:
+    """Refuse what does not say what to search, or where results go.
+
+    Raises:
+        ConfigError: If it does not.
+    """
+    from isoglot.errors import ConfigError
+
+    if (query is None) == (queries is None):
+        raise ConfigError('give one query, as in isoglot search INDEX "...", or --queries FILE')
+    if (queries is None) != (output is None):
+        raise ConfigError("--queries and --output go together: the run is written there")
+
+
+def _search_file(
+    searcher: Searcher, queries: Path, lang: str | None, config: SearchConfig, output: Path
+) -> None:
+    from isoglot.data.queries import read_queries
+    from isoglot.pipeline.searching import search_file
+
+    langs = search_file(searcher, read_queries(queries, lang), config, output)
+    typer.echo(_shares(langs))
+    typer.echo(f"results: {output}")
+
+
+def _show(hits: Sequence[Hit], as_json: bool) -> None:
+    from isoglot.reporting.writers import shorten
+
+    if as_json:
+        typer.echo(json.dumps([hit._asdict() for hit in hits], ensure_ascii=False, indent=2))
+        return
+    for rank, hit in enumerate(hits, 1):
+        typer.echo(f"{rank:3d}  {hit.score:6.3f}  {hit.lang:<3}  {shorten(hit.text, _WIDTH)}")
+    typer.echo(_shares(Counter(hit.lang for hit in hits)))
+
+
+def _shares(langs: dict[str, int]) -> str:
+    total = sum(langs.values())
+    shares = (f"{lang} {count / total:.0%}" for lang, count in langs.items())
+    return f"languages: {', '.join(shares) or 'none'}"
+
+
+def _parse_quota(text: str) -> Any:  # noqa: ANN401 - checked with the config
+    """Read ``N`` or ``LANG=N,LANG=N``; what is neither is left for the config to refuse."""
+    if "=" not in text:
+        return text
+    return dict(part.split("=", 1) for part in text.split(",") if "=" in part)
