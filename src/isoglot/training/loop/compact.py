@@ -79,7 +79,7 @@ class _OverRowsInUse(torch.autograd.Function):
     def forward(
         ctx: Any, weight: Tensor, ids: Tensor, offsets: Tensor, mode: str, weights: Tensor | None
     ) -> Tensor:
-        seen = torch.zeros(len(weight), dtype=torch.bool)
+        seen = torch.zeros(len(weight), dtype=torch.bool, device=weight.device)
         seen[ids] = True
         used = seen.nonzero().squeeze(1)
         place = (seen.cumsum(0) - 1)[ids]

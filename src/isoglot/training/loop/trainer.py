@@ -30,6 +30,7 @@ from isoglot.artifacts import read_json, write_json
 from isoglot.batches.randomness import RandomStreams
 from isoglot.errors import DataError, TrainingError
 from isoglot.models.adapters import has_adapter, load_adapter_state, save_adapter_state
+from isoglot.models.attention import attention_of_any_shape
 from isoglot.training.inputs.collate import Inputs, PlannedBatches, TokenCollator
 from isoglot.training.loop.ahead import Ahead
 from isoglot.training.loop.checkpoints import checkpoint_of, remove_old, seal
@@ -105,7 +106,8 @@ class PlannedTrainer(SentenceTransformerTrainer):
         keeping = compact_gradients(self.model) if self._alone else contextlib.nullcontext()
         try:
             with suited_attention(self.model, in_bf16_on_cpu=slow), keeping, self._ahead:
-                self.train(resume_from_checkpoint=start)
+                with attention_of_any_shape():
+                    self.train(resume_from_checkpoint=start)
         except RuntimeError as error:
             if "by peer" not in str(error):  # how gloo says that a connection is gone
                 raise
