@@ -24,10 +24,14 @@ from isoglot.cli.compare import compare
 from isoglot.cli.correct import correct
 from isoglot.cli.data import data_app
 from isoglot.cli.demo import demo
+from isoglot.cli.encode import encode
 from isoglot.cli.evaluate import evaluate
 from isoglot.cli.experiment import experiment
 from isoglot.cli.export import export
+from isoglot.cli.index import index
 from isoglot.cli.report import report
+from isoglot.cli.search import search
+from isoglot.cli.serve import serve
 from isoglot.cli.train import train
 from isoglot.errors import IsoglotError
 
@@ -51,6 +55,10 @@ app.command()(compare)
 app.command()(report)
 app.command()(card)
 app.command()(export)
+app.command()(encode)
+app.command()(index)
+app.command()(search)
+app.command()(serve)
 app.command()(experiment)
 app.command()(claims)
 
