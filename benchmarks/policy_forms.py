@@ -149,10 +149,11 @@ def compare_weights(collection: Collection, vectors: Vectors) -> dict[str, list[
     numbers = {name: number for number, name in enumerate(dict.fromkeys(names_of(collection)))}
     rows = [row for row, name in enumerate(names_of(collection)) if numbers[name] % 4 == 0]
     part = take(collection, [collection.queries[row] for row in rows])
+    pools = LanguagePools(part, queries[rows], passages, HEAD)
+    pools.read_words(part)
     found = {}
     for weight in WEIGHTS:
-        pools = LanguagePools(part, queries[rows], passages, HEAD)
-        pools.read_words(part, weight=weight)
+        pools.weight = weight
         first = read(part, pools)
         by_score, balanced = (measure(first, form(first, balance)) for balance in (0.0, BALANCE))
         values = [monolingual(first), *by_score.tolist(), *balanced.tolist()]
