@@ -109,6 +109,17 @@ def test_the_same_command_again_finds_nothing_to_do(call, line, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_languages_of_a_complete_folder_are_checked_when_that_is_asked(call, line, tmp_path):
+    output = tmp_path / "out"
+    call(*line, "-o", output)
+    vectors = (output / "manifest.json").stat().st_mtime_ns
+    for _ in range(2):
+        code, _, err = call(*line, "-o", output, "--check-languages")
+        assert code == 0 and is_complete(output)
+        assert "stated languages checked: 14 passages" in err
+    assert (output / "manifest.json").stat().st_mtime_ns == vectors
+
+
 def test_a_killed_process_is_continued_to_the_same_bytes(call, line, tmp_path):
     # The process kills itself when it has written the fourth of six shards.
     code = f"""

@@ -2,10 +2,10 @@
 
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
+import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, WordEmbeddings
 from sentence_transformers.sentence_transformer.modules.tokenizer import WhitespaceTokenizer
@@ -14,7 +14,7 @@ from isoglot.config.model import ModelConfig
 from isoglot.encoding import graph_encoder, opening, sentence_encoder
 from isoglot.encoding.encoders import open_text_encoder
 from isoglot.encoding.sentence_encoder import SentenceEncoder
-from isoglot.errors import ConfigError, ModelError
+from isoglot.errors import ArtifactError, ConfigError, ModelError
 from isoglot.models.export import export_encoder
 from isoglot.models.identity import model_identity
 from tests.models.checkpoints import sentences
@@ -74,17 +74,6 @@ def test_texts_are_batched_by_tokens_and_padded_to_no_more(original, monkeypatch
     assert shapes == [(2, longest[0]), (2, longest[2])]
 
 
-def test_beside_a_gpu_texts_are_tokenized_one_chunk_ahead(original, monkeypatch):
-    started = []
-    ahead = sentence_encoder._one_ahead(lambda part: started.append(part) or part, "abc")
-    assert [(part, len(started)) for part in ahead if not time.sleep(0.05)] == [
-        ("a", 2),
-        ("b", 3),
-        ("c", 3),
-    ]
-    assert list(sentence_encoder._one_ahead(str, [])) == []
-
-
 def test_nothing_to_encode(original, checkpoints):
     static = SentenceTransformer(str(checkpoints["static"]), device="cpu")
     for model in (original, static):
@@ -96,7 +85,7 @@ def test_encoders_that_read_texts_in_other_ways_are_left_to_the_library(original
     model = SentenceTransformer(modules=[words, Pooling(4)], device="cpu")
     found = SentenceEncoder(model).encode(["owl stone", "owl"], "query")
     assert np.array_equal(found, model.encode_query(["owl stone", "owl"]))
-    monkeypatch.setattr(sentence_encoder, "_can_be_cut", lambda features: False)
+    monkeypatch.setattr(sentence_encoder, "cut_by_library", lambda *given: None)
     found = SentenceEncoder(original).encode(TEXTS, "query")
     assert np.allclose(found, original.encode_query(TEXTS), atol=1e-6)
 
@@ -138,6 +127,23 @@ def test_graphs_give_the_vectors_of_the_original(e5, original, backend, precisio
         assert np.array_equal(encoder.encode(TEXTS, role, batch_size=7), found)
 
 
+def test_openvino_gets_few_shapes(e5, original):
+    pytest.importorskip("openvino")
+    encoder = open_text_encoder(e5, backend="openvino", threads=1)
+    graph, widths = encoder._encoder._run, set()
+
+    def run(inputs):
+        widths.add(inputs["input_ids"].shape[1])
+        return graph(inputs)
+
+    encoder._encoder._run = run
+    found = encoder.encode(TEXTS, "passage", batch_size=1)
+    assert cosines(found, original.encode_document(TEXTS)).min() > 1 - 1e-6
+    assert len(widths) > 3 and max(widths) == 64 and {width % 8 for width in widths} == {0}
+    encoder._encoder.description["max_tokens"] = 61
+    assert [encoder._encoder._width(longest) for longest in (0, 1, 8, 9, 61)] == [8, 8, 8, 16, 61]
+
+
 def test_an_encoder_is_exported_once_and_again_for_other_prompts(e5, monkeypatch):
     open_text_encoder(e5, backend="onnx")
     monkeypatch.setattr("isoglot.models.export.export_encoder", None)
@@ -150,6 +156,76 @@ def test_an_encoder_is_exported_once_and_again_for_other_prompts(e5, monkeypatch
     with pytest.raises(Exception, match="not an exported encoder"):
         open_text_encoder(other, backend="onnx")
     assert len(calls) == 1
+
+
+def test_encoders_of_the_same_weights_and_other_settings_do_not_share_a_graph(
+    checkpoints, tmp_path, monkeypatch
+):
+    folders = []
+
+    def note(config, folder):
+        folders.append(folder)
+        raise ModelError("not exported")
+
+    monkeypatch.setattr("isoglot.models.export.export_encoder", note)
+
+    def save(name, change):
+        model = SentenceTransformer(str(checkpoints["labse"]), device="cpu")
+        change(model)
+        model.save(str(tmp_path / name))
+
+    save("same", lambda model: None)
+    save("activation", lambda model: setattr(model[2], "activation_function", torch.nn.ReLU()))
+    save("similarity", lambda model: setattr(model, "similarity_fn_name", "dot"))
+    save("heads", lambda model: setattr(model[0].model.config, "num_attention_heads", 1))
+    save("prompt", lambda model: model.prompts.update(document="passage: "))
+    save("length", lambda model: setattr(model, "max_seq_length", 7))
+    names = ["same", "activation", "similarity", "heads", "prompt", "length"]
+    for folder in [checkpoints["labse"], *(tmp_path / name for name in names)]:
+        with pytest.raises(ModelError, match="not exported"):
+            open_text_encoder(ModelConfig(name=str(folder)), backend="onnx")
+    assert folders[0] == folders[1]
+    assert len(set(folders)) == len(names)
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(e5, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ISOGLOT_CACHE", str(tmp_path / "file"))
+    with pytest.raises(ArtifactError, match=r"cannot be written \(.*\); set ISOGLOT_CACHE to a"):
+        open_text_encoder(e5, backend="onnx")
+
+
+def test_graphs_with_the_same_form_and_other_weights_do_not_share_an_int8_copy(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(graph_encoder, "write_int8", lambda graph, target: None)
+    graph = tmp_path / "model.onnx"
+    graph.write_bytes(b"graph")
+    copies = [graph_encoder._int8(graph)]
+    for weights in (b"one", b"other"):
+        graph.with_name("model.onnx.data").write_bytes(weights)
+        copies.append(graph_encoder._int8(graph))
+    assert len(set(copies)) == 3
+
+
+def test_a_gpu_without_instructions_for_bfloat16_computes_in_float16(monkeypatch):
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation
+    )
+    assert opening._precision("auto", static=False, device=gpu) == "float16"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+    assert opening._precision("auto", static=False, device=gpu) == "bfloat16"
+
+
+def test_rotary_angles_stay_in_float32(checkpoints):
+    model = SentenceTransformer(str(checkpoints["e5"]), device="cpu")
+    angles = torch.tensor([1.0, 0.777])
+    model[0].model.encoder.register_buffer("inv_freq", angles, persistent=False)
+    model[0].model.encoder.register_buffer("scale", angles, persistent=False)
+    sentence_encoder.compute_in(model, "bfloat16")
+    assert torch.equal(model[0].model.encoder.inv_freq, angles)
+    assert model[0].model.encoder.scale.dtype == torch.bfloat16
 
 
 def test_an_exported_folder_is_an_encoder(e5, original, checkpoints, tmp_path):
@@ -165,6 +241,8 @@ def test_an_exported_folder_is_an_encoder(e5, original, checkpoints, tmp_path):
         open_text_encoder(ModelConfig(name=str(folder), max_tokens=9))
     with pytest.raises(ConfigError, match="backend onnx does not compute in bfloat16; use float32"):
         open_text_encoder(ModelConfig(name=str(folder)), precision="bfloat16")
+    with pytest.raises(ConfigError, match="an exported encoder computes on the CPU, not on 'cuda'"):
+        open_text_encoder(ModelConfig(name=str(folder)), device="cuda")
 
 
 def test_auto_is_the_own_path_of_a_static_encoder(checkpoints):

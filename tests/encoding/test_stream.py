@@ -211,6 +211,16 @@ def test_identity_is_that_of_weights_and_settings(checkpoints, tmp_path):
     assert len({before, shorter, prompted, model_identity(model)}) == 4
 
 
+def test_what_comes_after_the_transformer_is_part_of_the_identity(checkpoints):
+    model = SentenceTransformer(str(checkpoints["labse"]), device="cpu")
+    found = [model_identity(model)]
+    model[2].activation_function = torch.nn.ReLU()
+    found.append(model_identity(model))
+    model[1].include_prompt = False
+    found.append(model_identity(model))
+    assert len(set(found)) == 3
+
+
 def static_encoder(normalizer=None):
     tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "Stone": 1, "stone": 2}, unk_token="[UNK]"))
     if normalizer is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from isoglot.progress import progress_bar
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["encode_texts"]
+__all__ = ["encode_once", "encode_texts"]
 
 _PLURAL = {"query": "queries", "passage": "passages"}
 
@@ -44,22 +44,53 @@ def encode_texts(
         (texts, dim) float32.
     """
     encoder = as_text_encoder(model)
-    position: dict[str, int] = {}
+    what = f"encoding {_PLURAL[role]}"
+    with progress_bar(what, len(texts), "text", show=show_progress) as bar:
+        return encode_once(encoder, texts, role, batch_size=batch_size, done=bar.update)
+
+
+def encode_once(
+    encoder: TextEncoder,
+    texts: Sequence[str],
+    role: Literal["query", "passage"],
+    *,
+    batch_size: int | None,
+    done: Callable[[int], object],
+    narrow: Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]] | None = None,
+) -> npt.NDArray[Any]:
+    """Encode texts in their order, every different one once; see `encode_texts`.
+
+    Args:
+        encoder: Any encoder.
+        texts: At least one.
+        role: Which of the encoder's prompts to use.
+        batch_size: As of `encode_texts`.
+        done: Called with the number of texts that were encoded since the last call.
+        narrow: Turns vectors into what is kept of them; default: they are kept as they are.
+
+    Returns:
+        (texts, dim).
+    """
+    first: dict[str, int] = {}
     rows = np.fromiter(
-        (position.setdefault(text, len(position)) for text in texts), np.int64, len(texts)
+        (first.setdefault(text, row) for row, text in enumerate(texts)), np.int64, len(texts)
     )
     # Longest first: texts of like lengths together, and a batch too large for the memory fails at
     # once.
-    longest_first = sorted(position, key=len, reverse=True)
+    longest_first = sorted(first, key=len, reverse=True)
     at_a_time = texts_per_call(encoder)
-    parts = []
-    what = f"encoding {_PLURAL[role]}"
-    with progress_bar(what, len(longest_first), "text", show=show_progress) as bar:
-        for start in range(0, len(longest_first), at_a_time):
-            texts_now = longest_first[start : start + at_a_time]
-            parts.append(encoder.encode(texts_now, role, batch_size=batch_size))
-            bar.update(len(texts_now))
-    order = np.fromiter((position[text] for text in longest_first), np.int64, len(position))
-    embeddings = np.empty((len(order), parts[0].shape[1]), dtype=np.float32)
-    embeddings[order] = np.concatenate(parts)
-    return embeddings[rows]
+    vectors: npt.NDArray[Any] | None = None
+    for start in range(0, len(longest_first), at_a_time):
+        part = longest_first[start : start + at_a_time]
+        found = encoder.encode(part, role, batch_size=batch_size)
+        found = found if narrow is None else narrow(found)
+        if vectors is None:
+            vectors = np.empty((len(texts), found.shape[1]), dtype=found.dtype)
+        vectors[[first[text] for text in part]] = found
+        done(len(part))
+    if vectors is None:
+        raise ValueError("no texts to encode")
+    copies = np.flatnonzero(rows != np.arange(len(rows)))
+    vectors[copies] = vectors[rows[copies]]
+    done(len(copies))
+    return vectors

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from isoglot.artifacts import file_sha256, is_complete
 from isoglot.config.model import ModelConfig
 from isoglot.data.download import cache_folder
-from isoglot.errors import ConfigError
+from isoglot.errors import ArtifactError, ConfigError
 from isoglot.models.onnx import (
     DESCRIPTION_FILE,
     GRAPH_FILE,
@@ -35,6 +35,9 @@ __all__ = ["GraphEncoder", "export_to_cache", "exported_folder"]
 
 _BATCH_SIZE = 32
 """Texts of 128 tokens at a time."""
+_OPENVINO_STEP = 8
+"""Texts are padded to a multiple of so many tokens. OpenVINO keeps what it prepares for a shape: of
+a tiny encoder 3 GB for 2,000 shapes; so there are about a hundred."""
 _PRECISIONS = {"onnx": ("float32", "int8"), "openvino": ("float32", "bfloat16")}
 
 
@@ -76,11 +79,16 @@ class GraphEncoder:
                 "backend"
             )
         opener = partial(_open, runtime=runtime, precision=precision, threads=threads)
-        self._encoder = OnnxEncoder(folder, opener=opener)
+        step = _OPENVINO_STEP if runtime == "openvino" else 1
+        self._encoder = OnnxEncoder(folder, opener=opener, token_step=step)
         description = self._encoder.description
         self.dim = self._encoder.dim
         self.precision = precision
-        self.identity: str = identity or description.get("identity") or _hash_files(folder)
+        self.identity: str = (
+            identity
+            or description.get("identity")
+            or _hash_files([folder / TOKENIZER_FILE, *_graph_files(folder / GRAPH_FILE)])
+        )
         self.similarity: str = description["similarity"]
         prompts = self._encoder.prompts
         self.query_prompt = prompts["query"] if query_prompt is None else query_prompt
@@ -104,13 +112,13 @@ def exported_folder(name: str) -> Path | None:
     return folder if is_complete(folder) and (folder / DESCRIPTION_FILE).is_file() else None
 
 
-def export_to_cache(config: ModelConfig, identity: str, prompts: Sequence[str]) -> Path:
+def export_to_cache(config: ModelConfig, identity: str, settings: Sequence[str]) -> Path:
     """Return the folder of an encoder's export in the cache, exported first if it is not there.
 
     Args:
         config: The encoder.
         identity: Its identity.
-        prompts: Its prompts, which are no part of that.
+        settings: Its prompts and other settings, which are no part of that.
 
     Raises:
         ArtifactError: If the cache cannot be written.
@@ -119,13 +127,19 @@ def export_to_cache(config: ModelConfig, identity: str, prompts: Sequence[str]) 
     """
     from isoglot.models.export import export_encoder
 
-    key = hashlib.sha256(json.dumps([identity, *prompts]).encode()).hexdigest()[:32]
+    key = hashlib.sha256(json.dumps([identity, *settings]).encode()).hexdigest()[:32]
     folder = cache_folder() / "graphs" / key
     if not is_complete(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            if not is_complete(folder):  # another process may have exported it meanwhile
-                export_encoder(config, folder)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder.with_suffix(".lock")):
+                if not is_complete(folder):  # another process may have exported it meanwhile
+                    export_encoder(config, folder)
+        except OSError as error:
+            raise ArtifactError(
+                f"{folder}: cannot be written ({error.strerror or error}); set ISOGLOT_CACHE to a "
+                "folder for graphs, or use backend torch, which needs none"
+            ) from error
     return folder
 
 
@@ -140,13 +154,17 @@ def _int8(graph: Path) -> Path:
     """Return the copy of a graph with 8-bit weights, made first if it is not in the cache."""
     if not graph.is_file():
         return graph  # which the runtime says
-    target = cache_folder() / "graphs" / f"{file_sha256(graph)[:32]}-int8.onnx"
+    target = cache_folder() / "graphs" / f"{_hash_files(_graph_files(graph))[:32]}-int8.onnx"
     if not target.is_file():
         write_int8(graph, target)
     return target
 
 
-def _hash_files(folder: Path) -> str:
-    files = [TOKENIZER_FILE, GRAPH_FILE, f"{GRAPH_FILE}.data"]
-    hashes = [file_sha256(folder / file) for file in files if (folder / file).is_file()]
-    return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
+def _graph_files(graph: Path) -> list[Path]:
+    """Return the files of a graph: its weights are in a second one if they are large."""
+    files = [graph, graph.with_name(f"{graph.name}.data")]
+    return [file for file in files if file.is_file()]
+
+
+def _hash_files(files: Sequence[Path]) -> str:
+    return hashlib.sha256(json.dumps([file_sha256(file) for file in files]).encode()).hexdigest()

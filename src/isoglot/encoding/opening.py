@@ -14,7 +14,7 @@ from isoglot.config.model import ModelConfig
 from isoglot.encoding.graph_encoder import GraphEncoder, export_to_cache, exported_folder
 from isoglot.encoding.sentence_encoder import SentenceEncoder, compute_in
 from isoglot.errors import ConfigError, ModelError
-from isoglot.models.identity import model_identity
+from isoglot.models.identity import model_identity, remaining_settings
 from isoglot.models.loading import load_encoder
 
 __all__ = ["open_encoder"]
@@ -33,8 +33,13 @@ def open_encoder(
     """Open an encoder; see ``isoglot.encoding.encoders.open_text_encoder``."""
     folder = exported_folder(config.name)
     if folder is not None:
+        if device not in (None, "cpu"):
+            raise ConfigError(
+                f"{folder}: an exported encoder computes on the CPU, not on {device!r}; leave the "
+                "device out, or name the encoder that was exported"
+            )
         return _open_exported(folder, config, backend, precision, threads)
-    if device is not None and backend in ("onnx", "openvino") and device != "cpu":
+    if device not in (None, "cpu") and backend in ("onnx", "openvino"):
         raise ConfigError(f"backend {backend} computes on the CPU, not on {device!r}; use torch")
     model = load_encoder(config, "cpu" if backend in ("onnx", "openvino") else device)
     static = isinstance(model[0], StaticEmbedding)
@@ -94,7 +99,9 @@ def _precision(wanted: Precision, *, static: bool, device: torch.device) -> str:
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        # PyTorch counts it as supported, too, where it is slow, for want of instructions.
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bfloat16" if fast else "float16"
     return "bfloat16" if device.type == "cpu" and _cpu_has_bfloat16() else "float32"
 
 
@@ -126,9 +133,9 @@ def _open_graph(
     precision: str,
     threads: int | None,
 ) -> GraphEncoder:
-    prompts = (encoder.query_prompt, encoder.passage_prompt)
+    settings = (encoder.query_prompt, encoder.passage_prompt, remaining_settings(encoder.model))
     return GraphEncoder(
-        export_to_cache(config, encoder.identity, prompts),
+        export_to_cache(config, encoder.identity, settings),
         runtime=runtime,
         precision=precision,
         identity=encoder.identity,

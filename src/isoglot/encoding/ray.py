@@ -41,6 +41,7 @@ def encode_corpus_ray(
     output: Path,
     settings: EncodingConfig,
     *,
+    origin: Origin | None = None,
     address: str | None = None,
     show_progress: bool = True,
 ) -> None:
@@ -54,6 +55,7 @@ def encode_corpus_ray(
         corpus: Folder that ``isoglot.data.corpus.store_passages`` wrote, seen by all nodes.
         output: New, or holding embeddings of the same origin; seen by all nodes.
         settings: How to encode. ``threads``: CPUs of a worker; default: those of the smallest node.
+        origin: What the encoder's vectors are; default: it is opened here for a moment, to know.
         address: Of a cluster: ``auto`` or ``HOST:PORT``; default: start one on this machine.
         show_progress: Show rate and time left.
 
@@ -65,7 +67,7 @@ def encode_corpus_ray(
             embeddings of another model or of other texts.
     """
     passages = split_by_language(open_passages(corpus))
-    origin = _describe_origin(model, settings)
+    origin = origin or _describe_origin(model, settings)
     ledger = ShardLedger(
         output, origin, verify=settings.verify, mix_precisions=settings.mix_precisions
     )
@@ -97,7 +99,6 @@ def encode_corpus_ray(
 
 
 def _describe_origin(model: ModelConfig, settings: EncodingConfig) -> Origin:
-    """Open the encoder here for a moment, to know what it is."""
     encoder = open_text_encoder(
         model,
         backend=settings.backend,

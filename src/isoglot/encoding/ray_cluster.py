@@ -219,7 +219,8 @@ def _import_ray() -> ModuleType:
         raise ConfigError(
             "engine ray needs Ray Data, which is not installed; pip install 'isoglot[ray]'"
         ) from error
-    return ray
+    module: ModuleType = ray
+    return module
 
 
 @contextlib.contextmanager

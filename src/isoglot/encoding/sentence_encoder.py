@@ -1,16 +1,14 @@
 """A ``SentenceTransformer`` as a text encoder: its own vectors, in batches of equal length.
 
-The library sorts texts by characters and pads 32 of them to the longest. Here its own preprocessing
-cuts many texts into tokens at once; then they are put together by tokens. A static encoder needs no
+The library sorts texts by characters and pads 32 of them to the longest. Here many texts are cut
+into tokens at once (``cutting``); then they are put together by tokens. A static encoder needs no
 batches: its work is the tokenizer's, which gets many texts at a time and is asked for ids only.
 Encoders that read texts in other ways are left to the library.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -21,9 +19,10 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding, Transformer
 from sentence_transformers.util import batch_to_device
 
+from isoglot.encoding.cutting import CutTexts, FastCutter, cut_by_library, work_ahead
 from isoglot.models.identity import model_identity
 from isoglot.models.prompts import passage_prompt, query_prompt
-from isoglot.models.token_batches import TYPICAL_TOKENS, chunk_texts, token_batches
+from isoglot.models.token_batches import TYPICAL_TOKENS, TokenRows, chunk_texts, token_batches
 
 __all__ = ["SentenceEncoder", "compute_in"]
 
@@ -33,10 +32,11 @@ _CPU_CHUNK, _GPU_CHUNK = 512, 2048
 """Texts that are put together by tokens: enough that each batch's lengths are alike."""
 _CPU_BATCH, _GPU_BATCH = 32, 256
 """Texts of `TYPICAL_TOKENS` tokens at a time."""
-_CHUNKS_PER_CALL = 4
+_CHUNKS_PER_CALL = 8
+_CHUNKS_AHEAD = 2
+_MANY = 512
+"""Texts for which it pays to see whether the tokenizer can be used alone, and to copy it."""
 _TASKS = {"query": "query", "passage": "document"}
-
-_Tokens = tuple[slice, dict[str, Any]]
 
 
 class SentenceEncoder:
@@ -58,6 +58,7 @@ class SentenceEncoder:
         self.model = model
         self._identity = identity
         self._precision = precision
+        self._cutters: dict[tuple[str, str, int | None], FastCutter | None] = {}
 
     @cached_property
     def dim(self) -> int:
@@ -131,45 +132,47 @@ class SentenceEncoder:
         self, texts: Sequence[str], role: Role, prompt: str, batch_size: int | None
     ) -> NDArray[np.float32]:
         size = batch_size or (_CPU_BATCH if self._on_cpu else _GPU_BATCH)
-        # By characters first, so that a chunk is padded to about its own lengths.
-        order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
+        # By characters first, so that the texts of a chunk have about the same length.
+        order = np.asarray(sorted(range(len(texts)), key=lambda row: -len(texts[row])))
         ordered = [texts[row] for row in order]
-        vectors = np.empty(0, dtype=np.float32)
-        for part, features in self._tokenize(ordered, prompt, _TASKS[role]):
-            rows = np.asarray(order[part])
-            if _can_be_cut(features):
-                found = self._encode_features(features, size, _TASKS[role])
-            else:
-                found = self._encode_by_library(ordered[part], role, batch_size)
-            if not vectors.size:
-                vectors = np.empty((len(texts), found.shape[1]), dtype=np.float32)
-            vectors[rows] = found
-        return vectors
+        rows, found = [], []
+        for part, tokens in self._cut(ordered, prompt, _TASKS[role]):
+            if tokens is None:
+                vectors = self._encode_by_library(ordered[part], role, batch_size)
+                found.append(torch.from_numpy(vectors).to(self.model.device))
+                rows.append(np.arange(part.start, part.stop))
+                continue
+            for batch in token_batches(tokens.lengths, size, size * TYPICAL_TOKENS):
+                features = batch_to_device(tokens.batch(batch), self.model.device)
+                features = self.model(features, task=_TASKS[role])
+                found.append(self._shorten(features["sentence_embedding"]))
+                rows.append(part.start + batch)
+        # On a GPU all batches are under way before the first is waited for.
+        by_batch = torch.cat(found).float().cpu().numpy()
+        in_order = np.empty_like(by_batch)
+        in_order[order[np.concatenate(rows)]] = by_batch
+        return in_order
 
-    def _tokenize(self, texts: Sequence[str], prompt: str, task: str) -> Iterator[_Tokens]:
-        """Yield the features of some texts after the other; beside a GPU, one chunk ahead."""
+    def _cut(
+        self, texts: Sequence[str], prompt: str, task: str
+    ) -> Iterator[tuple[slice, CutTexts | None]]:
+        """Yield the tokens of some texts after the other; for a GPU, some chunks ahead."""
+        cutter = self._fast_cutter(prompt, task) if len(texts) >= _MANY else None
 
-        def preprocess(part: slice) -> _Tokens:
-            return part, self.model.preprocess(texts[part], prompt=prompt or None, task=task)
+        def cut(part: slice) -> tuple[slice, CutTexts | None]:
+            if cutter is None:
+                return part, cut_by_library(self.model, texts[part], prompt, task)
+            return part, cutter.cut(texts[part], prompt)
 
         if self._on_cpu:  # whose cores are busy with the vectors
-            return map(preprocess, chunk_texts(texts, _CPU_CHUNK))
-        return _one_ahead(preprocess, chunk_texts(texts, _GPU_CHUNK))
+            return map(cut, chunk_texts(texts, _CPU_CHUNK))
+        return work_ahead(cut, chunk_texts(texts, _GPU_CHUNK), _CHUNKS_AHEAD)
 
-    def _encode_features(
-        self, features: dict[str, Any], batch_size: int, task: str
-    ) -> NDArray[np.float32]:
-        mask = features["attention_mask"]
-        batches = list(token_batches(mask.sum(1), batch_size, batch_size * TYPICAL_TOKENS))
-        found = []
-        for rows in batches:
-            batch = batch_to_device(_take(features, rows), self.model.device)
-            found.append(self._cut(self.model(batch, task=task)["sentence_embedding"]))
-        # On a GPU all batches are under way before the first is waited for.
-        vectors = torch.cat(found).float().cpu().numpy()
-        in_order = np.empty_like(vectors)
-        in_order[np.concatenate(batches)] = vectors
-        return in_order
+    def _fast_cutter(self, prompt: str, task: str) -> FastCutter | None:
+        key = prompt, task, self.model.max_seq_length
+        if key not in self._cutters:
+            self._cutters[key] = FastCutter.find(self.model, prompt, task)
+        return self._cutters[key]
 
     def _encode_by_library(
         self, texts: Sequence[str], role: Role, batch_size: int | None
@@ -180,11 +183,11 @@ class SentenceEncoder:
 
     def _vectors(self, features: dict[str, Any]) -> NDArray[np.float32]:
         vectors: NDArray[np.float32] = (
-            self._cut(features["sentence_embedding"]).float().cpu().numpy()
+            self._shorten(features["sentence_embedding"]).float().cpu().numpy()
         )
         return vectors
 
-    def _cut(self, vectors: torch.Tensor) -> torch.Tensor:
+    def _shorten(self, vectors: torch.Tensor) -> torch.Tensor:
         return vectors[:, : self.model.truncate_dim] if self.model.truncate_dim else vectors
 
 
@@ -201,20 +204,13 @@ def compute_in(model: SentenceTransformer, precision: str) -> None:
     if precision == "float32" or _is_static(model):
         return
     first = model[0]
+    angles = {name: buffer for name, buffer in first.named_buffers() if name.endswith("inv_freq")}
     first.to(getattr(torch, precision))
+    for name, buffer in angles.items():
+        # Of rotary positions: in 16 bits, places far into a text would be taken for others.
+        module, _, attribute = name.rpartition(".")
+        setattr(first.get_submodule(module), attribute, buffer)
     first.register_forward_hook(_to_float32)
-
-
-def _one_ahead(work: Callable[[slice], _Tokens], parts: Iterable[slice]) -> Iterator[_Tokens]:
-    """Yield the results of some work, the next one made while the last is used."""
-    with ThreadPoolExecutor(1) as thread:
-        coming = None
-        for part in parts:
-            ready, coming = coming, thread.submit(work, part)
-            if ready is not None:
-                yield ready.result()
-        if coming is not None:
-            yield coming.result()
 
 
 def _to_float32(module: object, given: object, features: dict[str, Any]) -> dict[str, Any]:
@@ -243,38 +239,13 @@ def _static_features(
         features: dict[str, torch.Tensor] = static.preprocess(texts, prompt=prompt or None)
         return features
     prompted = [prompt + text for text in texts] if prompt else texts
-    encodings = static.tokenizer.encode_batch_fast(prompted, add_special_tokens=False)
-    tokens = [encoding.ids for encoding in encodings]
-    lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-    ids = np.fromiter(itertools.chain.from_iterable(tokens), np.int64, lengths.sum())
-    starts = np.cumsum(lengths) - lengths
-    return {"input_ids": torch.from_numpy(ids), "offsets": torch.from_numpy(starts)}
+    tokens = TokenRows(static.tokenizer.encode_batch_fast(prompted, add_special_tokens=False))
+    return {
+        "input_ids": torch.from_numpy(tokens.ids),
+        "offsets": torch.from_numpy(tokens.starts),
+    }
 
 
 def _has_tokens(model: SentenceTransformer) -> bool:
     """Say whether texts become one row of tokens each, whatever comes after."""
     return isinstance(model[0], Transformer)
-
-
-def _can_be_cut(features: dict[str, Any]) -> bool:
-    """Say whether all that belongs to a token is in one column, so that padding can go."""
-    mask = features.get("attention_mask")
-    if not isinstance(mask, torch.Tensor) or mask.ndim != 2:
-        return False
-    if "query_expansion_positions" in features:  # padding that counts
-        return False
-    tensors = [value for value in features.values() if isinstance(value, torch.Tensor)]
-    return all(value.ndim == 0 or value.shape == mask.shape for value in tensors)
-
-
-def _take(features: dict[str, Any], rows: NDArray[Any]) -> dict[str, Any]:
-    """Return the features of some texts, without the columns that none of them uses."""
-    chosen = torch.from_numpy(rows)
-    used = torch.nonzero(features["attention_mask"][chosen].any(0))
-    first, last = (int(used[0]), int(used[-1])) if len(used) else (0, 0)
-    return {
-        name: value[chosen, first : last + 1]
-        if isinstance(value, torch.Tensor) and value.ndim == 2
-        else value
-        for name, value in features.items()
-    }

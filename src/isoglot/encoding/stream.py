@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoglot.data.corpus import split_by_language
-from isoglot.encoding.encoders import TextEncoder, as_text_encoder, texts_per_call
+from isoglot.encoding.encode import encode_once
+from isoglot.encoding.encoders import TextEncoder, as_text_encoder
 from isoglot.encoding.shards import Kind, Origin, ShardWriter, hash_inputs
 from isoglot.errors import ConfigError, DataError, ModelError
 from isoglot.models.identity import model_identity
@@ -207,7 +208,6 @@ class ShardEncoder:
         self._encoder = as_text_encoder(encoder)
         self._role: Literal["query", "passage"] = "query" if kind == "queries" else "passage"
         self._batch_size = batch_size
-        self._dim = origin.dim
         self._dtype = np.dtype(origin.dtype)
         self._bar = bar
 
@@ -217,22 +217,14 @@ class ShardEncoder:
         Raises:
             ModelError: If a value does not fit the dtype they are stored in.
         """
-        first: dict[str, int] = {}
-        rows = np.fromiter(
-            (first.setdefault(text, row) for row, text in enumerate(texts)), np.int64, len(texts)
+        return encode_once(
+            self._encoder,
+            texts,
+            self._role,
+            batch_size=self._batch_size,
+            done=self._bar.update,
+            narrow=self._narrow,
         )
-        longest_first = sorted(first, key=len, reverse=True)
-        at_a_time = texts_per_call(self._encoder)
-        vectors = np.empty((len(texts), self._dim), dtype=self._dtype)
-        for start in range(0, len(longest_first), at_a_time):
-            part = longest_first[start : start + at_a_time]
-            encoded = self._encoder.encode(part, self._role, batch_size=self._batch_size)
-            vectors[[first[text] for text in part]] = self._narrow(encoded)
-            self._bar.update(len(part))
-        copies = np.flatnonzero(rows != np.arange(len(rows)))
-        vectors[copies] = vectors[rows[copies]]
-        self._bar.update(len(copies))
-        return vectors
 
     def skip(self, texts: int) -> None:
         """Count texts that were encoded before, without counting them in the rate."""

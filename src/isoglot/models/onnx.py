@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from isoglot.artifacts import COMPLETE, is_complete, read_json
 from isoglot.errors import ArtifactError, ConfigError, ModelError
-from isoglot.models.token_batches import TYPICAL_TOKENS, chunk_texts, token_batches
+from isoglot.models.token_batches import TYPICAL_TOKENS, TokenRows, chunk_texts, token_batches
 
 __all__ = [
     "DESCRIPTION_FILE",
@@ -51,6 +51,8 @@ class OnnxEncoder:
         threads: Threads of one call; default: as many as there are cores.
         providers: Where onnxruntime computes, by preference.
         opener: Opens the graph; default: `open_graph`, with these threads and providers.
+        token_step: Pad texts to a multiple of so many tokens, for what prepares itself anew for
+            every shape; but never beyond the longest text that is read.
 
     Attributes:
         dim: Numbers of a vector.
@@ -70,6 +72,7 @@ class OnnxEncoder:
         threads: int | None = None,
         providers: Sequence[str] = ("CPUExecutionProvider",),
         opener: Callable[[Path], GraphRun] | None = None,
+        token_step: int = 1,
     ) -> None:
         folder = Path(folder)
         if not is_complete(folder):
@@ -80,6 +83,8 @@ class OnnxEncoder:
         self.description: dict[str, Any] = read_json(folder / DESCRIPTION_FILE)
         self.dim: int = self.description["dim"]
         self.prompts: dict[str, str] = self.description["prompts"]
+        self._inputs: list[str] = self.description["inputs"]
+        self._token_step = token_step
         self._tokenizer = _read_tokenizer(folder / TOKENIZER_FILE)
         padding: dict[str, Any] = self._tokenizer.padding or {}
         self._pad_id: int = padding.get("pad_id", 0)
@@ -122,31 +127,22 @@ class OnnxEncoder:
         if isinstance(texts, str):
             raise TypeError("expected a sequence of texts, got one text; put it in a list")
         embeddings = np.empty((len(texts), self.dim), dtype=np.float32)
+        special: bool = self.description["special_tokens"]
         for part in chunk_texts(texts, _TOKENIZED):
-            encodings = self._tokenizer.encode_batch(
-                [prompt + text for text in texts[part]],
-                add_special_tokens=self.description["special_tokens"],
-            )
-            lengths = [len(encoding) for encoding in encodings]
-            for rows in token_batches(lengths, batch_size, batch_size * TYPICAL_TOKENS):
-                inputs = self._inputs([encodings[row] for row in rows])
+            prompted = [prompt + text for text in texts[part]]
+            encodings = self._tokenizer.encode_batch_fast(prompted, add_special_tokens=special)
+            tokens = TokenRows(encodings, with_types="token_type_ids" in self._inputs)
+            for rows in token_batches(tokens.lengths, batch_size, batch_size * TYPICAL_TOKENS):
+                width = self._width(int(tokens.lengths[rows[0]]))
+                padded = tokens.pad(rows, pad_id=self._pad_id, left=self._pads_left, at_least=width)
+                inputs = {name: padded[name] for name in self._inputs}
                 embeddings[part.start + rows] = self._run(inputs)
         return embeddings
 
-    def _inputs(self, encodings: Sequence[Encoding]) -> dict[str, npt.NDArray[np.int64]]:
-        """Return (texts, tokens) arrays by input name, padded to the longest text."""
-        shape = (len(encodings), max(1, *map(len, encodings)))
-        ids = np.full(shape, self._pad_id, dtype=np.int64)
-        mask = np.zeros(shape, dtype=np.int64)
-        types = np.zeros(shape, dtype=np.int64)
-        for row, encoding in enumerate(encodings):
-            start = shape[1] - len(encoding) if self._pads_left else 0
-            used = slice(start, start + len(encoding))
-            ids[row, used] = encoding.ids
-            mask[row, used] = 1
-            types[row, used] = encoding.type_ids
-        made = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-        return {name: made[name] for name in self.description["inputs"]}
+    def _width(self, longest: int) -> int:
+        """Return how many tokens texts are padded to of which the longest has so many."""
+        wide = max(1, -(-longest // self._token_step)) * self._token_step
+        return min(wide, self.description["max_tokens"] or wide)
 
 
 def import_onnxruntime() -> ModuleType:

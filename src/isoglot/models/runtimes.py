@@ -45,7 +45,7 @@ def open_openvino(
     settings = {
         "PERFORMANCE_HINT": "LATENCY",  # all threads work on one batch
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
-        "INFERENCE_NUM_THREADS": threads or os.cpu_count() or 1,
+        "INFERENCE_NUM_THREADS": threads or _cores(),
     }
     try:
         request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
@@ -59,6 +59,11 @@ def open_openvino(
         return vectors.copy()
 
     return run
+
+
+def _cores() -> int:
+    """Return the cores that this process may use; by itself OpenVINO counts two threads as one."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def write_int8(graph: Path, target: Path) -> None:

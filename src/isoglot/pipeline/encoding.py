@@ -89,9 +89,11 @@ def run_encoding(
     key = corpus_key(source, options)
     _refuse_other_contents(output, key, source)
     encoder = _open(model, settings)
-    _refuse_other_origin(encoder, model, output, settings)
+    origin = _refuse_other_origin(encoder, model, output, settings)
     done = _finished(output, settings)
     if done is not None:
+        if options.check:
+            _store(source, output, options, report, show_progress)
         report(f"{output}: is complete, made from the same corpus with the same encoder")
         return done
     prepare_folder(output, overwrite=True)
@@ -108,6 +110,7 @@ def run_encoding(
             output / _CORPUS,
             output,
             settings,
+            origin=origin,
             address=address,
             show_progress=show_progress,
         )
@@ -164,13 +167,14 @@ def _open(model: ModelConfig, settings: EncodingConfig) -> TextEncoder:
 
 def _refuse_other_origin(
     encoder: TextEncoder, model: ModelConfig, output: Path, settings: EncodingConfig
-) -> None:
-    """Raise if the folder holds vectors that are not to be mixed with those to come."""
+) -> Origin:
+    """Return what the vectors to come are; raise if the folder holds others that do not mix."""
     from isoglot.encoding.shards import ShardWriter
     from isoglot.encoding.stream import describe_origin
 
     origin = describe_origin(encoder, model.name, settings.shard_size, settings.dtype)
     ShardWriter(output, origin, mix_precisions=settings.mix_precisions)
+    return origin
 
 
 def _finished(output: Path, settings: EncodingConfig) -> Encoded | None:

@@ -191,6 +191,7 @@ def test_bad_rows(tmp_path, rows, options, message):
             r"a.tsv:1: no column 'text' or 'contents'; the columns here are 1",
         ),
         ([["only"]], r"a.tsv:1: no column 'text'"),
+        ([["id", "text", "text"]], r"a.tsv:1: column 'text' comes twice; rename or remove one"),
     ],
 )
 def test_bad_tables(tmp_path, lines, message):

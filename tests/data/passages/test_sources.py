@@ -61,6 +61,8 @@ def test_topics_queries_and_judgments_are_passed_over(tmp_path):
     assert found(tmp_path / "beir") == [("corpus.jsonl", None, False)]
     make(tmp_path / "plain", "queries.jsonl", "one.jsonl", ".hidden/two.jsonl", "info.json")
     assert found(tmp_path / "plain") == [("one.jsonl", None, False)]
+    make(tmp_path / "under", "queries_en.jsonl", "qrels2.tsv", "topics-dev.tsv", "topical.jsonl")
+    assert found(tmp_path / "under") == [("topical.jsonl", None, False)]
 
 
 def test_miracl_as_published(tmp_path):

@@ -119,7 +119,9 @@ def _header(where: str, cells: Sequence[str], options: PassageOptions) -> Sequen
     has_text = pick_column(names, columns_by_role(options)["text"]) is not None
     if not (has_text or named or names[0] in ID_COLUMNS) and len(cells) == 2:
         return _HEADERLESS
-    _check_columns(where, names, options)
+    for column in _check_columns(where, names, options):
+        if names.count(column) > 1:
+            raise DataError(f"{where}: column {column!r} comes twice; rename or remove one of them")
     return names
 
 

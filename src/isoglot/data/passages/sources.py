@@ -27,7 +27,7 @@ FORMATS = {
 }
 """Format by the end of a file's name, ``.gz`` aside; ``.json`` holds one object on each line."""
 _IN_FOLDERS = frozenset(FORMATS) - {".json"}  # in folders it usually describes other files
-_NO_PASSAGES = re.compile(r"(topics|queries|qrels)\b.*")
+_NO_PASSAGES = re.compile(r"(topics|queries|qrels)(?![A-Za-z]).*")
 _HUB_NAME = re.compile(r"[^/]+(/[^/]+)?")
 _PUBLISHED = "miracl-corpus-v1.0-"
 
