@@ -8,6 +8,7 @@ import pytest
 
 from isoglot.artifacts import read_json
 from isoglot.data.mini import load_mini
+from isoglot.errors import ArtifactError
 
 COLLECTION = load_mini("evaluation")
 
@@ -19,6 +20,17 @@ def write_corpus(path, passages):
     )
     path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
     return path
+
+
+def other_encoder(folder):
+    from sentence_transformers import SentenceTransformer
+
+    from isoglot.models.loading import embedded_encoder
+
+    model = SentenceTransformer(str(embedded_encoder()))
+    model[0].embedding.weight.data[0] += 1
+    model.save(str(folder))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +96,59 @@ def test_a_corpus_is_encoded_and_indexed_in_one_go_and_changed(tmp_path, call):
     assert (code, out.splitlines()[-2][:12]) == (0, "59 passages ")
 
 
+def test_embeddings_that_other_runs_left_are_removed_by_the_next(tmp_path, call):
+    import isoglot.pipeline.indexing as indexing
+
+    passages = COLLECTION.passages
+    first = write_corpus(tmp_path / "first.jsonl", passages[:10])
+    second = write_corpus(tmp_path / "second.jsonl", passages[10:20])
+    root = tmp_path / "index"
+
+    def fail(*args, **kwargs):
+        raise ArtifactError("no room")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(indexing, "add_passages", fail)
+        assert call("index", first, "-m", "mini", "-o", root)[0] == 2
+    assert len(list(root.glob(".encoding-*"))) == 1
+    assert call("index", second, "-m", "mini", "-o", root)[0] == 0
+    assert list(root.glob(".encoding-*")) == []
+
+
+def test_a_corpus_is_encoded_anew_for_another_model(tmp_path, call):
+    import isoglot.pipeline.indexing as indexing
+
+    corpus = write_corpus(tmp_path / "corpus.jsonl", COLLECTION.passages[:10])
+    other = other_encoder(tmp_path / "other")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(indexing, "add_passages", lambda *args, **kwargs: 1 / 0)
+        assert call("index", corpus, "-m", "mini", "-o", tmp_path / "index")[0] == 1
+    assert call("index", corpus, "-m", other, "-o", tmp_path / "index")[0] == 0
+
+
+def test_embeddings_left_by_a_run_whose_index_was_made_are_removed(tmp_path, call, refused):
+    import isoglot.pipeline.indexing as indexing
+
+    corpus = write_corpus(tmp_path / "corpus.jsonl", COLLECTION.passages[:10])
+    arguments = ("index", corpus, "-m", "mini", "-o", tmp_path / "index")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(indexing, "_remove_encodings", lambda root: None)
+        assert call(*arguments)[0] == 0
+    assert len(list((tmp_path / "index").glob(".encoding-*"))) == 1
+    assert "already holds an index" in refused(*arguments)
+    assert list((tmp_path / "index").glob(".encoding-*")) == []
+
+
+def test_only_one_process_encodes_into_an_index(tmp_path, refused):
+    from isoglot.pipeline.indexing import _ENCODING_LOCK
+    from isoglot.retrieval.manifest import lock_index
+
+    corpus = write_corpus(tmp_path / "corpus.jsonl", COLLECTION.passages[:10])
+    with lock_index(tmp_path / "index", _ENCODING_LOCK):
+        line = refused("index", corpus, "-m", "mini", "-o", tmp_path / "index")
+    assert "another process is changing this index" in line
+
+
 def test_an_index_is_not_written_over_or_added_to_by_mistake(built, refused, tmp_path):
     line = refused("index", built / "embeddings", "-o", built / "index")
     assert "already holds an index; --add adds to it" in line
@@ -98,6 +163,13 @@ def test_an_index_is_not_written_over_or_added_to_by_mistake(built, refused, tmp
         (["e", "--compact"], "give one of: what to index, --delete FILE, --compact"),
         (["--delete", "ids.txt"], "ids.txt"),
         (["e", "--kind", "best"], "kind"),
+        (
+            ["--delete", "ids.txt", "--segment-rows", "9"],
+            "--segment-rows does nothing with --delete",
+        ),
+        (["--delete", "ids.txt", "--add"], "--add does nothing with --delete; leave it out"),
+        (["--compact", "-m", "mini"], "--model does nothing with --compact; leave it out"),
+        (["e", "--add", "--no-words"], "--words does nothing with --add; leave it out"),
         (["nowhere"], "no passages to show, there is no corpus/"),
     ],
 )
@@ -115,6 +187,10 @@ def test_index_says_what_is_wrong(refused, tmp_path, arguments, message):
         (["a", "--policy", "fair"], "policy"),
         (["a", "--quota", "3"], "quota is of policy 'quota'"),
         (["a", "--policy", "quota", "--quota", "sw:3"], "quota"),
+        (["a", "--policy", "quota", "--quota", "sw=3,en"], "quota"),
+        (["a", "--policy", "quota", "--quota", "sw=3,sw=4"], "--quota names 'sw' twice"),
+        (["a", "--lang", "sw"], "--lang does nothing without --queries; leave it out"),
+        (["--queries", "q", "-o", "o", "--json"], "--json does nothing with --queries"),
         (["a", "--languages", "klingonian"], "unknown language 'klingonian'"),
         (["a", "--languages", "bem"], "no passages in 'bem'"),
         ([" "], "query 1 is empty"),
@@ -124,15 +200,14 @@ def test_search_says_what_is_wrong(built, refused, arguments, message):
     assert message in refused("search", built / "index", *arguments)
 
 
+@pytest.mark.parametrize("option", ["--segment-rows", "--threads"])
+def test_options_of_folders_are_refused_for_milvus(refused, tmp_path, option):
+    line = refused("index", "e", "-o", tmp_path / "i.db", option, "5")
+    assert f"{option} does nothing with an index in Milvus; leave it out" in line
+
+
 def test_an_index_is_searched_with_its_own_encoder_only(built, refused, tmp_path):
-    from sentence_transformers import SentenceTransformer
-
-    from isoglot.models.loading import embedded_encoder
-
-    model = SentenceTransformer(str(embedded_encoder()))
-    model[0].embedding.weight.data[0] += 1
-    model.save(str(tmp_path / "other"))
-    line = refused("search", built / "index", "a", "-m", tmp_path / "other")
+    line = refused("search", built / "index", "a", "-m", other_encoder(tmp_path / "other"))
     assert "is another encoder; name the right one with --model" in line
 
 

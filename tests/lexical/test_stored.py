@@ -216,7 +216,7 @@ def test_progress_is_shown_when_asked_for(tmp_path, capfd):
 def test_opening_loads_neither_terms_nor_weights(tmp_path):
     words = build(tmp_path, "en", ["one two"])
     assert all(
-        isinstance(array, np.memmap) and not array.flags.writeable
+        isinstance(array.base, np.memmap) and not array.flags.writeable
         for array in (words._rows, words._weights, words._starts, words._columns)
     )
 

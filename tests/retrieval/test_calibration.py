@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from isoglot.retrieval.calibration import read_background
+from isoglot.retrieval.calibration import Moments, read_background
 from tests.reference.slow_policies import standard_scores
 
 
@@ -35,3 +35,21 @@ def test_equals_the_definition(seed):
     for query, row in enumerate(found):
         own = [sample[query].tolist() for sample in samples]
         assert row == pytest.approx(standard_scores([scores[query].tolist()], own)[0])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_moments_give_the_background_of_the_scores(seed):
+    rng = np.random.default_rng(seed)
+    samples = [rng.normal(lang, 1 + lang, (2 + 3 * lang, 6)).astype("f4") for lang in range(4)]
+    queries = rng.normal(size=(5, 6)).astype("f4")
+    found = Moments.of(samples).background(queries)
+    expected = read_background([queries @ sample.T for sample in samples])
+    assert found.mean == pytest.approx(expected.mean, rel=1e-4, abs=1e-4)
+    assert found.spread == pytest.approx(expected.spread, rel=1e-4)
+
+
+def test_moments_of_one_passage_each_have_no_spread():
+    samples = [np.array([[0.6, 0.8]], "f4"), np.array([[0.28, 0.96]], "f4")]
+    found = Moments.of(samples).background(np.array([[0.8, 0.6]], "f4"))
+    assert found.spread == pytest.approx([1.0])
+    assert found.mean == pytest.approx([(0.96 + 0.8) / 2])

@@ -210,6 +210,15 @@ def test_vectors_of_another_encoder_are_refused(tmp_path):
         index(tmp_path / "i", other)
 
 
+def test_vectors_of_passages_with_another_prompt_are_refused(tmp_path):
+    index(tmp_path / "i", write_embeddings(tmp_path / "e", passages("sw", 3)))
+    other = write_embeddings(
+        tmp_path / "f", passages("sw", 3), origin(passage_prompt="passage: ", query_prompt="q: ")
+    )
+    with pytest.raises(ArtifactError, match="made with passage_prompt '', the new embeddings with"):
+        index(tmp_path / "i", other)
+
+
 def test_vectors_that_cannot_be_scored_are_refused_and_the_index_stays(tmp_path):
     root = tmp_path / "i"
     index(root, write_embeddings(tmp_path / "e", passages("sw", 3)))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +16,7 @@ import numpy as np
 import pytest
 
 from isoglot.config.index import IndexConfig
-from isoglot.errors import ArtifactError
+from isoglot.errors import ArtifactError, IsoglotError
 from isoglot.retrieval import building
 from isoglot.retrieval.changes import compact_index, delete_passages
 from isoglot.retrieval.faiss_engine import FaissEngine
@@ -72,7 +75,7 @@ def contents(root):
         ("isoglot.retrieval.building", "store_passages", 1),
         ("isoglot.retrieval.building", "build_words", 2),
         ("isoglot.retrieval.building", "_sync", 3),
-        ("isoglot.retrieval.changes", "_write_deleted", 1),
+        ("isoglot.retrieval.changes", "_mark", 1),
         ("isoglot.retrieval.changes", "write_manifest", 1),
         ("isoglot.retrieval.changes", "remove_unused", 1),
     ],
@@ -99,6 +102,16 @@ def test_a_killed_change_leaves_the_old_index_and_is_continued(tmp_path, module,
     assert contents(killed) == contents(calm)
 
 
+def test_what_a_killed_build_left_is_removed_by_another_one(tmp_path):
+    root = tmp_path / "i"
+    first = write_embeddings(tmp_path / "e", passages("sw", 50))
+    kill_at("isoglot.retrieval.building", "_sync", 2, root, first)
+    assert len(list((root / "segments").iterdir())) == 2  # one of them unfinished
+    index(root, write_embeddings(tmp_path / "f", passages("en", 5)))
+    (entry,) = read_manifest(root).entries
+    assert [path.name for path in (root / "segments").iterdir()] == [entry.name]
+
+
 def test_a_first_build_that_was_killed_is_told_and_continued(tmp_path):
     embeddings = write_embeddings(tmp_path / "e", passages("sw", 50))
     kill_at("isoglot.retrieval.building", "_sync", 2, tmp_path / "i", embeddings)
@@ -121,6 +134,97 @@ def test_a_full_disk_leaves_the_index_as_it_was(tmp_path, monkeypatch):
     with pytest.raises(ArtifactError, match=r"cannot be written \(.*No space left on device"):
         index(root, write_embeddings(tmp_path / "f", passages("en", 30)))
     assert contents(root)[:2] == before[:2]
+
+
+@contextlib.contextmanager
+def files_up_to(size):
+    """No file can grow beyond a size: each write that would fails, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw", "ivf-pq"])
+def test_no_room_at_any_step_leaves_the_index_as_it_was(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr("isoglot.retrieval.kinds._LEAST_PQ_ROWS", 100)
+    root, calm = tmp_path / "i", tmp_path / "calm"
+    new = write_embeddings(tmp_path / "f", passages("sw", 400, first=100))
+    for folder in (root, calm):
+        index(folder, write_embeddings(tmp_path / "e", passages("sw", 200)))
+    index(calm, new, kind=kind)
+    (made,) = (path for path in (calm / "segments").iterdir() if "-000002-" in path.name)
+    sizes = sorted({path.stat().st_size for path in made.rglob("*") if path.is_file()})
+    before = contents(root)
+    errors = 0
+    for size in [*sizes, max(sizes) + 1]:
+        with contextlib.suppress(IsoglotError), files_up_to(size - 1):
+            errors += 1
+            index(root, new, kind=kind)
+            errors -= 1
+        if size <= max(sizes):
+            assert contents(root)[:2] == before[:2]
+            assert not list((root / "segments").glob(".*"))  # on a full disk, the room counts
+    assert errors == len(sizes)
+    assert contents(root)[:2] == contents(calm)[:2]
+
+
+def test_folders_are_brought_to_disk_before_the_manifest_names_them(tmp_path, monkeypatch):
+    root, steps = tmp_path / "i", []
+    fsync, replace = os.fsync, Path.replace
+
+    def noted_fsync(file):
+        steps.append(("sync", str(Path(f"/proc/self/fd/{file}").readlink())))
+        fsync(file)
+
+    def noted_replace(path, target):
+        steps.append(("name", str(target)))
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    index(root, write_embeddings(tmp_path / "e", passages("sw", 10)))
+    (entry,) = read_manifest(root).entries
+    final = str(root / "segments" / entry.name)
+    temporary = str(root / "segments" / f".{entry.name}")
+    named, listed = (steps.index(("name", path)) for path in (final, str(root / "index.json")))
+    for part in ("", "/segment.json", "/vectors.faiss", "/passages", "/passages/sw.arrow"):
+        assert ("sync", f"{temporary}{part}") in steps[:named]
+    assert ("sync", str(root / "segments")) in steps[named:listed]
+    assert ("sync", str(root)) in steps[listed:]
+
+
+def test_an_error_that_is_not_of_the_index_is_not_called_one(tmp_path):
+    with pytest.raises(FileNotFoundError), lock_index(tmp_path / "i"):
+        (tmp_path / "nothing").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: delete_passages(root, ["sw-1"]),
+        lambda root: compact_index(root, IndexConfig(), lambda line: None),
+    ],
+)
+def test_a_change_of_an_index_that_is_not_there_leaves_nothing(tmp_path, change):
+    with pytest.raises(ArtifactError, match="no index"):
+        change(tmp_path / "i")
+    assert not (tmp_path / "i").exists()
+
+
+def test_searching_writes_nothing(tmp_path):
+    root = tmp_path / "i"
+    index(root, write_embeddings(tmp_path / "e", passages("sw", 30)))
+    delete_passages(root, ["sw-1"])
+    paths = [root, *root.rglob("*")]
+    before = [(path, path.stat().st_mtime_ns) for path in paths]
+    with files_up_to(0):
+        engine = FaissEngine.open(root)
+        engine.passages("sw", engine.search("sw", QUERIES, 5).keys[0])
+        engine.search_words("sw", ["word1"], 5)
+    assert [(path, path.stat().st_mtime_ns) for path in [root, *root.rglob("*")]] == before
 
 
 def test_only_one_process_changes_an_index(tmp_path):

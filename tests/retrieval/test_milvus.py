@@ -513,6 +513,7 @@ def test_what_another_client_adds_is_counted_after_a_while(empty, target, monkey
     [
         ({"identity": "1" * 64, "model": "another"}, r"made with model 'made-up', .* 'another'"),
         ({"dim": 8}, r"made with dim 16, the new embeddings with 8"),
+        ({"passage_prompt": "p: "}, r"passage_prompt '', the new embeddings with 'p: '"),
         ({"similarity": "dot"}, r"made with similarity 'cosine', the new embeddings with 'dot'"),
     ],
 )

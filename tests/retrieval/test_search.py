@@ -10,6 +10,7 @@ from isoglot.data.queries import FileQuery
 from isoglot.data.trec import read_run
 from isoglot.errors import ConfigError, DataError
 from isoglot.pipeline.searching import search_file
+from isoglot.records import Passage
 from isoglot.retrieval import search
 from isoglot.retrieval.changes import delete_passages
 from isoglot.retrieval.faiss_engine import FaissEngine
@@ -168,3 +169,36 @@ def test_queries_that_make_no_run_are_refused(searcher, tmp_path, queries, outpu
     with pytest.raises((ConfigError, DataError), match=message):
         search_file(searcher, queries, SearchConfig(), tmp_path / output)
     assert not (tmp_path / output).exists()
+
+
+def test_an_index_that_was_deleted_and_made_again_is_opened(root, searcher, tmp_path):
+    import shutil
+
+    shutil.rmtree(root)
+    index(root, write_embeddings(tmp_path / "f", passages("sw", 5, first=90)))
+    assert searcher.refresh()
+    assert not searcher.refresh()
+    assert dict(searcher.sizes) == {"sw": 5}
+
+
+def test_by_score_no_sample_is_looked_at(root):
+    class Unsampled(FaissEngine):
+        def sample(self, lang):
+            raise AssertionError("not needed")
+
+    searcher = Searcher(Unsampled.open(root), MadeUpEncoder())
+    assert len(searcher.search(QUERIES, SearchConfig())) == 3
+
+
+def test_a_run_keeps_the_order_of_equal_scores(tmp_path):
+    same = [Passage(f"sw-{number}", "sw", "the same text") for number in range(5)]
+    index(tmp_path / "i", write_embeddings(tmp_path / "e", [*same, *passages("en", 3)]))
+    searcher = Searcher(FaissEngine.open(tmp_path / "i"), MadeUpEncoder())
+    queries = [FileQuery("1", "sw", "the same text")]
+    search_file(searcher, queries, SearchConfig(), tmp_path / "all.trec")
+    lines = [line.split() for line in (tmp_path / "all.trec").read_text().splitlines()]
+    (hits,) = searcher.search(["the same text"], SearchConfig())
+    assert [line[2] for line in lines] == [hit.doc_id for hit in hits]
+    scores = np.array([float(line[4]) for line in lines], dtype=np.float32)
+    assert (np.diff(scores) < 0).all()
+    assert np.allclose(scores, [hit.score for hit in hits], atol=1e-6)

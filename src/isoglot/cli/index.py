@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["index"]
 
 _MISSING_SHOWN = 5
+_OF_BUILDING = ("--kind", "--words", "--segment-rows", "--threads")
+_IDLE = {
+    "--delete": ("--add", "--model", *_OF_BUILDING),
+    "--compact": ("--add", "--model", "--words"),
+    "--add": ("--words",),
+    "an index in Milvus": _OF_BUILDING,
+}
+"""What has no effect with what."""
 
 
 def index(
@@ -41,7 +50,10 @@ def index(
     kind: Annotated[
         str | None, typer.Option(help="flat, hnsw or ivf-pq; default: by passages per language.")
     ] = None,
-    words: Annotated[bool, typer.Option(help="Keep BM25 of every language, for fusion.")] = True,
+    words: Annotated[
+        bool | None,
+        typer.Option("--words/--no-words", help="Keep BM25 of every language, for fusion: words."),
+    ] = None,
     segment_rows: Annotated[
         int | None, typer.Option(help="Passages per segment at most: 2,000,000.")
     ] = None,
@@ -53,17 +65,28 @@ def index(
     from isoglot.config.schema import ModelConfig
     from isoglot.pipeline.indexing import compact as compact_all
     from isoglot.pipeline.indexing import delete_listed, index_corpus, index_embeddings
+    from isoglot.retrieval.opening import is_milvus
 
-    wanted = {"kind": kind, "segment_rows": segment_rows, "threads": threads}
-    given = {key: value for key, value in wanted.items() if value is not None}
-    config = parse_config(IndexConfig, {**given, "words": words}, where="index")
     _check(source, delete, compact)
+    wanted = {"kind": kind, "words": words, "segment_rows": segment_rows, "threads": threads}
+    given = {key: value for key, value in wanted.items() if value is not None}
+    _refuse_idle(
+        {
+            "--delete": delete is not None,
+            "--compact": compact,
+            "--add": add,
+            "--model": model is not None,
+            **{f"--{name.replace('_', '-')}": name in given for name in wanted},
+            "an index in Milvus": is_milvus(output),
+        }
+    )
+    config = parse_config(IndexConfig, given, where="index")
     if source is not None and model is not None:
         changed = index_corpus(ModelConfig(name=model), source, output, config, tell, add=add)
     elif source is not None:
         changed = index_embeddings(Path(source), output, config, tell, add=add)
     elif delete is not None:
-        changed = delete_listed(output, delete)
+        changed = delete_listed(output, delete, tell)
     else:
         changed = compact_all(output, config, tell)
     _show(changed, output)
@@ -79,6 +102,20 @@ def _check(source: str | None, delete: Path | None, compact: bool) -> None:
 
     if sum([source is not None, delete is not None, compact]) != 1:
         raise ConfigError("give one of: what to index, --delete FILE, --compact")
+
+
+def _refuse_idle(given: Mapping[str, bool]) -> None:
+    """Refuse options that would do nothing.
+
+    Raises:
+        ConfigError: If there is one.
+    """
+    from isoglot.errors import ConfigError
+
+    for what, idle in _IDLE.items():
+        for option in idle:
+            if given[what] and given[option]:
+                raise ConfigError(f"{option} does nothing with {what}; leave it out")
 
 
 def _show(changed: Changed, output: str) -> None:

@@ -44,13 +44,13 @@ def search(
     ] = None,
     words: Annotated[bool, typer.Option(help="Fuse each language's ranking with BM25.")] = False,
     lang: Annotated[
-        str | None, typer.Option(help="Language of the queries, where it is known.")
+        str | None, typer.Option(help="With --queries: language of those that do not say theirs.")
     ] = None,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Default: the one the index was made with.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="Default: all cores.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of the encoder: all cores.")] = None,
 ) -> None:
     """Find the passages that answer a query, in every language."""
     from isoglot.config.loading import parse_config
@@ -59,6 +59,7 @@ def search(
     from isoglot.retrieval.opening import open_searcher
 
     _check(query, queries, output)
+    _refuse_idle(queries, lang, as_json)
     wanted = {
         "k": k,
         "policy": policy,
@@ -73,7 +74,7 @@ def search(
     if queries is not None and output is not None:
         _search_file(searcher, queries, lang, config, output)
     elif query is not None:
-        (hits,) = searcher.search([query], config, [lang])
+        (hits,) = searcher.search([query], config)
         _show(hits, as_json)
 
 
@@ -89,6 +90,20 @@ def _check(query: str | None, queries: Path | None, output: Path | None) -> None
         raise ConfigError('give one query, as in isoglot search INDEX "...", or --queries FILE')
     if (queries is None) != (output is None):
         raise ConfigError("--queries and --output go together: the run is written there")
+
+
+def _refuse_idle(queries: Path | None, lang: str | None, as_json: bool) -> None:
+    """Refuse options that would do nothing.
+
+    Raises:
+        ConfigError: If there is one.
+    """
+    from isoglot.errors import ConfigError
+
+    if queries is None and lang is not None:
+        raise ConfigError("--lang does nothing without --queries; leave it out")
+    if queries is not None and as_json:
+        raise ConfigError("--json does nothing with --queries; leave it out")
 
 
 def _search_file(
@@ -120,7 +135,19 @@ def _shares(langs: dict[str, int]) -> str:
 
 
 def _parse_quota(text: str) -> Any:  # noqa: ANN401 - checked with the config
-    """Read ``N`` or ``LANG=N,LANG=N``; what is neither is left for the config to refuse."""
+    """Read ``N`` or ``LANG=N,LANG=N``; what is neither is left for the config to refuse.
+
+    Raises:
+        ConfigError: If a language comes twice.
+    """
+    from isoglot.errors import ConfigError
+
     if "=" not in text:
         return text
-    return dict(part.split("=", 1) for part in text.split(",") if "=" in part)
+    quota: dict[str, str] = {}
+    for part in text.split(","):
+        lang, _, places = part.partition("=")
+        if lang in quota:
+            raise ConfigError(f"--quota names {lang!r} twice; give one number per language")
+        quota[lang] = places
+    return quota

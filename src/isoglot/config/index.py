@@ -22,6 +22,7 @@ class IndexConfig(StrictModel):
     words: bool = True
     """Keep a BM25 index of every language beside the vectors, for fusion."""
     segment_rows: Annotated[int, Field(ge=1)] = DEFAULT_SEGMENT_ROWS
-    """Passages per segment at most; what is lost when a build is killed."""
+    """Passages per segment at most; what is lost when a build is killed. A language that has more
+    is cut into segments of one size."""
     threads: Annotated[int | None, Field(ge=1)] = None
-    """Threads while building; default: all cores."""
+    """Threads while encoding and building; default: all cores."""

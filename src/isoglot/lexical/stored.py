@@ -212,7 +212,8 @@ def _map(folder: Path, name: str, size: int) -> NDArray[Any]:
             raise ArtifactError(
                 f"{path}: has {path.stat().st_size} bytes, {_RECORD} says {size}; index again"
             )
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        # A plain view, for single elements of a memmap are slow to read.
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path}: cannot be read as .npy ({error}); index again") from error
     if array.dtype != _DTYPES[name] or array.ndim != 1:

@@ -17,7 +17,7 @@ from isoglot.data.passages import PassageOptions, corpus_key
 from isoglot.encoding.shards import Origin
 from isoglot.errors import ArtifactError, ConfigError, DataError
 from isoglot.retrieval.changes import Changed, add_passages, compact_index, delete_passages
-from isoglot.retrieval.manifest import is_index
+from isoglot.retrieval.manifest import is_index, lock_index
 from isoglot.retrieval.opening import is_milvus
 from isoglot.retrieval.sources import SegmentSource, open_sources
 
@@ -25,6 +25,7 @@ __all__ = ["compact", "delete_listed", "index_corpus", "index_embeddings"]
 
 Report = Callable[[str], object]
 _ENCODING = ".encoding"
+_ENCODING_LOCK = ".encoding.lock"
 
 
 def index_embeddings(
@@ -68,10 +69,10 @@ def index_corpus(
     """Encode and index a corpus in one go, with the defaults of both.
 
     The embeddings are kept in the folder of the index until it is made, so that an interrupted run
-    goes on.
+    goes on. Those of runs that were given up are removed with them.
 
     Raises:
-        ArtifactError: As `index_embeddings`.
+        ArtifactError: As `index_embeddings`, or if another process does the same.
         ConfigError: If the kind of index does not fit, or the index is to be in Milvus.
         DataError: If the corpus cannot be used.
         ModelError: If the encoder cannot be loaded.
@@ -83,17 +84,24 @@ def index_corpus(
             "--model encodes into the folder of the index, and Milvus has none; run isoglot "
             "encode first"
         )
-    _refuse_wrong_state(Path(target), add)
-    options = PassageOptions()
-    key = json.dumps(corpus_key(source, options), sort_keys=True)
-    folder = Path(target) / f"{_ENCODING}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    run_encoding(model, source, folder, EncodingConfig(), options, report)
-    changed = index_embeddings(folder, target, config, report, add=add)
-    shutil.rmtree(folder, ignore_errors=True)
+    root, options = Path(target), PassageOptions()
+    if add:
+        _refuse_wrong_state(root, add)  # before a folder is made for the lock
+    made_of = {**corpus_key(source, options), "model": model.model_dump(mode="json")}
+    key = json.dumps(made_of, sort_keys=True).encode()
+    folder = root / f"{_ENCODING}-{hashlib.sha256(key).hexdigest()[:16]}"
+    with lock_index(root, _ENCODING_LOCK):
+        if is_index(root) and not add:
+            _remove_encodings(root)  # of a run that was killed when all else was done
+            raise _already_there(target)
+        settings = EncodingConfig(threads=config.threads)
+        run_encoding(model, source, folder, settings, options, report)
+        changed = index_embeddings(folder, target, config, report, add=add)
+        _remove_encodings(root)
     return changed
 
 
-def delete_listed(target: str, ids: Path) -> Changed:
+def delete_listed(target: str, ids: Path, report: Report) -> Changed:
     """Delete the passages whose ids a file lists, one a line.
 
     Raises:
@@ -105,7 +113,7 @@ def delete_listed(target: str, ids: Path) -> Changed:
     if not doc_ids:
         raise DataError(f"{ids}: lists no ids; give one a line")
     if not is_milvus(target):
-        return delete_passages(Path(target), doc_ids)
+        return delete_passages(Path(target), doc_ids, report)
     from isoglot.retrieval.milvus import MilvusEngine
 
     engine = MilvusEngine.open(target)
@@ -146,6 +154,11 @@ def _load_into_milvus(
         raise _already_there(target)
     sent = load_embeddings(engine, sources, report, show_progress=True)
     return Changed(engine.sizes, added=sent)
+
+
+def _remove_encodings(root: Path) -> None:
+    for folder in root.glob(f"{_ENCODING}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _refuse_wrong_state(index: Path, add: bool) -> None:

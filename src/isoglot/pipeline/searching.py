@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from isoglot.artifacts import atomic_write
 from isoglot.config.search import SearchConfig
 from isoglot.data.queries import FileQuery
@@ -85,8 +87,14 @@ def _split(queries: Sequence[FileQuery], output: Path) -> dict[Path, list[FileQu
 
 
 def _lines(query_id: str, hits: Sequence[Hit]) -> list[str]:
-    """Return the lines of a run; nine digits tell any two float32 values apart."""
-    return [
-        f"{query_id} Q0 {hit.doc_id} {rank} {hit.score:.9g} {RUN_TAG}\n"
-        for rank, hit in enumerate(hits, 1)
-    ]
+    """Return the lines of a run; nine digits tell any two float32 values apart.
+
+    Who reads a run sorts it by score. So that the order stays, a score that is not below the one
+    before becomes the next lower float32.
+    """
+    lines = []
+    last = np.float32(np.inf)
+    for rank, hit in enumerate(hits, 1):
+        last = min(np.float32(hit.score), np.nextafter(last, np.float32(-np.inf)))
+        lines.append(f"{query_id} Q0 {hit.doc_id} {rank} {last:.9g} {RUN_TAG}\n")
+    return lines

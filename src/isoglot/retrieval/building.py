@@ -25,7 +25,7 @@ from isoglot.lexical.stored import build_words
 from isoglot.progress import progress_bar
 from isoglot.retrieval.engine import SAMPLE
 from isoglot.retrieval.kinds import Kind, explain_kind, import_faiss, new_index
-from isoglot.retrieval.manifest import SEGMENTS, Entry
+from isoglot.retrieval.manifest import SEGMENTS, Entry, sync_folder
 from isoglot.retrieval.segments import (
     PASSAGES,
     RECORD,
@@ -98,12 +98,16 @@ def build_segment(root: Path, plan: Plan, *, show_progress: bool = False) -> tup
     try:
         folder.mkdir(parents=True)
         _write(folder, plan, show_progress)
+        # faiss does not say so if the last bytes found no room, but refuses to open the file.
+        segment = Segment.open(folder)
         _sync(folder)
         folder.replace(final)
     except (OSError, RuntimeError) as error:  # faiss raises the latter when it cannot write
         reason = (str(error).splitlines() or ["no message"])[0]
         raise ArtifactError(f"{final}: cannot be written ({reason})") from error
-    quality = "" if plan.kind == "flat" else f", {_recall_line(Segment.open(final), plan)}"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # what is left takes room, if the disk is full
+    quality = "" if plan.kind == "flat" else _recall_line(segment)
     seconds = time.monotonic() - began
     kind = f"{plan.kind} ({explain_kind(plan.kind)})"
     return entry, f"{lang}: {plan.rows:,} passages, {kind}{quality}, {seconds:.1f} s"
@@ -134,14 +138,16 @@ def measure_recall(segment: Segment, queries: NDArray[np.float32], depth: int) -
     return float(hits.sum() / min(depth, segment.rows) / len(queries))
 
 
-def _recall_line(segment: Segment, plan: Plan) -> str:
+def _recall_line(segment: Segment) -> str:
     """Measure with vectors between two passages each: a passage's own would find itself."""
+    if segment.rows == 1:
+        return ""
     sample = segment.sample[: 2 * _RECALL_QUERIES]
     half = len(sample) // 2
     queries = sample[:half] + sample[half : 2 * half]
     queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-12)
     recall = measure_recall(segment, queries, _RECALL_DEPTH)
-    return f"recall@{_RECALL_DEPTH} {recall:.3f} of exact search"
+    return f", recall@{_RECALL_DEPTH} {recall:.3f} of exact search"
 
 
 def _write(folder: Path, plan: Plan, show_progress: bool) -> None:
@@ -167,32 +173,38 @@ def _write(folder: Path, plan: Plan, show_progress: bool) -> None:
 
 def _write_index(folder: Path, plan: Plan, draw: np.random.Generator, show_progress: bool) -> None:
     faiss = import_faiss()
-    probe = plan.source.vectors(np.array([plan.start]))
-    index = new_index(plan.kind, probe.shape[1], plan.rows, plan.dtype)
-    vectors: NDArray[Any] | None = None
+    dim = plan.source.vectors(np.array([plan.start])).shape[1]
+    index = new_index(plan.kind, dim, plan.rows, plan.dtype)
     if plan.kind == "ivf-pq":
+        _write_vectors(folder / VECTORS, plan, dim)
         _train(index, plan, draw)
-        # The candidates of compressed lists are scored again with these.
-        vectors = np.lib.format.open_memmap(
-            folder / VECTORS, "w+", dtype=np.float16, shape=(plan.rows, probe.shape[1])
-        )
     what = f"indexing {plan.source.lang}"
     with progress_bar(what, plan.rows, "passage", show=show_progress) as bar:
         for rows in _row_blocks(plan.start, plan.stop):
-            block = plan.source.vectors(rows)
-            index.add(block)
-            if vectors is not None:
-                vectors[rows - plan.start] = block
+            index.add(plan.source.vectors(rows))
             bar.update(len(rows))
-    if vectors is not None:
-        vectors.flush()  # type: ignore[attr-defined]
     faiss.write_index(index, str(folder / VECTORS_INDEX))
+
+
+def _write_vectors(path: Path, plan: Plan, dim: int) -> None:
+    """Keep the vectors with which the candidates of compressed lists are scored again.
+
+    Block by block into a file: a memory map would kill the process where the disk is full.
+    """
+    dtype = np.dtype(np.float16)
+    header = {"descr": dtype.str, "fortran_order": False, "shape": (plan.rows, dim)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for rows in _row_blocks(plan.start, plan.stop):
+            file.write(plan.source.vectors(rows).astype(dtype).tobytes())
 
 
 def _train(index: Any, plan: Plan, draw: np.random.Generator) -> None:  # noqa: ANN401 - faiss has no types
     rows = np.arange(plan.start, plan.stop)
     if plan.rows > _TRAINING_ROWS:
         rows = np.sort(draw.choice(rows, _TRAINING_ROWS, replace=False))
+    # It orders the centroids for a filter that is not used here, 2 s for each part of a vector.
+    index.do_polysemous_training = False
     for clustering in (index.cp, index.pq.cp):
         clustering.max_points_per_centroid = _POINTS_PER_CENTROID
     index.train(plan.source.vectors(rows))
@@ -204,8 +216,10 @@ def _row_blocks(start: int, stop: int) -> Iterator[NDArray[np.int64]]:
 
 
 def _sync(folder: Path) -> None:
-    """Bring the files to disk before the folder gets its name."""
-    for path in folder.rglob("*"):
-        if path.is_file():
+    """Bring files and folders to disk before the folder gets its name."""
+    for path in [*folder.rglob("*"), folder]:
+        if path.is_dir():
+            sync_folder(path)
+        else:
             with path.open("rb") as file:
                 os.fsync(file.fileno())

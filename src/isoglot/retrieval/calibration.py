@@ -12,7 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Background", "read_background"]
+__all__ = ["Background", "Moments", "read_background"]
+
+_NO_SPREAD = 1e-6
+"""What rounding leaves of a spread of 0."""
 
 
 @dataclass(frozen=True)
@@ -50,3 +53,40 @@ def read_background(samples: Sequence[NDArray[np.float32]]) -> Background:
         mean=np.sum(sums, axis=0) / size,
         spread=np.where(spread > 0, spread, 1.0),
     )
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What is left of sampled vectors, and gives the background of any query without scoring them.
+
+    Scores are linear in the vectors: their mean is the query's score with the mean vector, and
+    their variance ``q' C q`` with the covariance ``C``.
+    """
+
+    mean: NDArray[np.float32]
+    """(dim,): of all sampled vectors."""
+    covariance: NDArray[np.float32]
+    """(dim, dim): mean of the languages' own, every sampled vector counting the same."""
+
+    @classmethod
+    def of(cls, samples: Sequence[NDArray[np.float32]]) -> Moments:
+        """Learn from vectors of random passages.
+
+        Args:
+            samples: By language, (sampled passages, dim); one passage or more in all.
+        """
+        size = sum(map(len, samples))
+        centred = np.concatenate([sample - sample.mean(axis=0) for sample in samples])
+        return cls(
+            mean=np.concatenate(samples).mean(axis=0, dtype=np.float64).astype(np.float32),
+            covariance=(centred.T @ centred) / np.float32(size),
+        )
+
+    def background(self, queries: NDArray[np.float32]) -> Background:
+        """Return what `read_background` gives for the scores of (queries, dim) with the sample."""
+        variance = np.einsum("qd,qd->q", queries @ self.covariance, queries, dtype=np.float64)
+        spread = np.sqrt(np.maximum(variance, 0))
+        return Background(
+            mean=(queries @ self.mean).astype(np.float64),
+            spread=np.where(spread > _NO_SPREAD, spread, 1.0),
+        )

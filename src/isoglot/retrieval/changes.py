@@ -6,7 +6,9 @@ searches meanwhile finds the passages of before or those of after, never a mixtu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from isoglot.data.corpus import StoredPassages, open_passages
 from isoglot.encoding.shards import Origin
 from isoglot.errors import ArtifactError
 from isoglot.retrieval.building import Plan, build_segment
+from isoglot.retrieval.engine import refuse_other_encoder
 from isoglot.retrieval.kinds import choose_kind, import_faiss
 from isoglot.retrieval.manifest import (
     DELETED,
@@ -39,6 +42,8 @@ __all__ = ["Changed", "add_passages", "compact_index", "delete_passages", "open_
 Report = Callable[[str], object]
 _MANY_SEGMENTS = 8
 _MANY_DELETED = 0.2
+_IDS_AT_A_TIME = 2_000_000
+"""New ids that old ones are compared with at once."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def add_passages(
     _set_threads(config.threads)
     with lock_index(root):
         before = read_manifest(root) if is_index(root) else Manifest(origin, config.words)
-        _refuse_other_encoder(root, before.origin, origin)
+        refuse_other_encoder(f"{root}:", before.origin, origin, "choose another folder")
         config = config.model_copy(update={"words": before.words})
         plans = [plan for source in sources for plan in _plans(source, before, config)]
         entries = []
@@ -90,10 +95,7 @@ def add_passages(
             entry, line = build_segment(root, plan, show_progress=show_progress)
             entries.append(entry)
             report(line)
-        kept = list(before.entries)
-        for entry in entries:
-            ids = _stored(root, entry).doc_ids.to_pylist() if kept else []
-            kept, _ = _delete(root, kept, ids, before.generation + 1)
+        kept = _replace(root, before, entries)
         deleted = sum(e.deleted_rows for e in kept) - sum(e.deleted_rows for e in before.entries)
         after = _commit(root, before.successor([*kept, *entries]))
     for line in _advice(after):
@@ -101,19 +103,29 @@ def add_passages(
     return Changed(after.sizes, sum(entry.rows for entry in entries), deleted)
 
 
-def delete_passages(root: Path, doc_ids: Iterable[str]) -> Changed:
+def delete_passages(
+    root: Path, doc_ids: Iterable[str], report: Report = lambda line: None
+) -> Changed:
     """Delete passages; ids that are not there are returned.
+
+    Args:
+        root: Folder of the index.
+        doc_ids: Of the passages, in any language.
+        report: Takes advice, where there is some.
 
     Raises:
         ArtifactError: If there is no index, another process changes it, or it cannot be written.
     """
     wanted = list(dict.fromkeys(doc_ids))
+    read_manifest(root)  # before a folder is made for the lock
     with lock_index(root):
         before = read_manifest(root)
-        entries, found = _delete(root, before.entries, wanted, before.generation + 1)
+        entries, found = _delete(root, before, wanted)
         if not found:
             return Changed(before.sizes, missing=tuple(wanted))
         after = _commit(root, before.successor(entries))
+    for line in _advice(after):
+        report(line)
     return Changed(
         after.sizes,
         deleted=len(found),
@@ -129,26 +141,26 @@ def compact_index(
     Raises:
         ArtifactError: If there is no index, another process changes it, or it cannot be written.
     """
+    read_manifest(root)  # before a folder is made for the lock
     _set_threads(config.threads)
     with lock_index(root):
         before = read_manifest(root)
         config = config.model_copy(update={"words": before.words})
         entries: list[Entry] = []
         for lang, own in before.by_language().items():
-            if len(own) == 1 and not own[0].deleted_rows:
+            segments = [open_segment(root, entry) for entry in own]
+            if _is_compact(segments, config):
                 entries += own
                 continue
-            source = MergedSource(
-                [open_segment(root, entry) for entry in own],
-                [f"{entry.name} {entry.deleted}" for entry in own],
-            )
+            source = MergedSource(segments, [f"{entry.name} {entry.deleted}" for entry in own])
             if not source.rows:
                 report(f"{lang}: no passages left")
             for plan in _plans(source, before, config):
                 entry, line = build_segment(root, plan, show_progress=show_progress)
                 entries.append(entry)
                 report(line)
-        after = _commit(root, before.successor(entries))
+        changed = set(entries) != set(before.entries)
+        after = _commit(root, before.successor(entries) if changed else before)
     return Changed(after.sizes)
 
 
@@ -158,52 +170,84 @@ def open_segment(root: Path, entry: Entry) -> Segment:
     Raises:
         ArtifactError: If a file is missing or damaged.
     """
-    return Segment.open(root / SEGMENTS / entry.name, _read_deleted(root, entry))
+    deleted = _read_deleted(root, entry) if entry.deleted is not None else None
+    return Segment.open(root / SEGMENTS / entry.name, deleted)
 
 
 def _plans(source: SegmentSource, before: Manifest, config: IndexConfig) -> list[Plan]:
-    """Cut a source into segments; how they are kept goes by all passages of the language."""
-    rows = source.rows
-    kind = choose_kind(rows, config.kind)
+    """Cut a source into segments of one size: a small last one might not train compressed lists.
+
+    How they are kept goes by all passages of the language.
+    """
+    parts = _parts(source.rows, config)
+    if not parts:
+        return []
+    kind = choose_kind(source.rows, source.rows // parts, config.kind)
+    cuts = [source.rows * part // parts for part in range(parts + 1)]
+    dtype, generation = before.origin.dtype, before.generation + 1
     return [
-        Plan(
-            source,
-            start,
-            min(start + config.segment_rows, rows),
-            kind,
-            before.origin.dtype,
-            config.words,
-            before.generation + 1,
-        )
-        for start in range(0, rows, config.segment_rows)
+        Plan(source, start, stop, kind, dtype, config.words, generation)
+        for start, stop in itertools.pairwise(cuts)
     ]
 
 
-def _delete(
-    root: Path, entries: Iterable[Entry], doc_ids: Sequence[str], generation: int
-) -> tuple[list[Entry], set[str]]:
+def _parts(rows: int, config: IndexConfig) -> int:
+    return math.ceil(rows / config.segment_rows)
+
+
+def _is_compact(segments: Sequence[Segment], config: IndexConfig) -> bool:
+    """Say whether the segments of a language are what compaction would make of them."""
+    return (
+        all(segment.deleted is None for segment in segments)
+        and len(segments) == _parts(sum(segment.rows for segment in segments), config)
+        and all(config.kind in (None, segment.kind) for segment in segments)
+    )
+
+
+def _delete(root: Path, before: Manifest, doc_ids: Sequence[str]) -> tuple[list[Entry], set[str]]:
     """Return the entries with these passages deleted, and the ids that were found."""
     after: list[Entry] = []
     found: set[str] = set()
-    for entry in entries:
+    for entry in before.entries:
+        rows = _stored(root, entry).rows_of(doc_ids)
         deleted = _read_deleted(root, entry)
-        rows = _stored(root, entry).rows_of(doc_ids) if doc_ids else np.empty(0, np.int64)
         places = np.flatnonzero(rows >= 0)
-        if deleted is not None:
-            places = places[~deleted[rows[places]]]
-        if not places.size:
-            after.append(entry)
-            continue
-        marks = np.zeros(entry.rows, dtype=np.bool_) if deleted is None else deleted
-        marks[rows[places]] = True
+        places = places[~deleted[rows[places]]]
         found.update(doc_ids[place] for place in places.tolist())
-        after.append(_write_deleted(root, entry, marks, generation))
+        deleted[rows[places]] = True
+        after.append(_mark(root, entry, deleted, before.generation + 1))
     return after, found
 
 
-def _read_deleted(root: Path, entry: Entry) -> NDArray[np.bool_] | None:
+def _replace(root: Path, before: Manifest, new: Sequence[Entry]) -> list[Entry]:
+    """Return the entries that were there, with the passages deleted whose ids new ones have."""
+    import pyarrow.compute as pc
+
+    after = list(before.entries)
+    for batch in _batches(new) if after else ():
+        ids = StoredPassages.join(_stored(root, entry) for entry in batch).doc_ids
+        for number, entry in enumerate(after):
+            replaced = pc.is_in(_stored(root, entry).doc_ids, value_set=ids).to_numpy()
+            deleted = _read_deleted(root, entry) | replaced
+            after[number] = _mark(root, entry, deleted, before.generation + 1)
+    return after
+
+
+def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """Yield some entries at a time, whose ids fit in memory."""
+    batch: list[Entry] = []
+    for entry in entries:
+        if batch and sum(own.rows for own in batch) + entry.rows > _IDS_AT_A_TIME:
+            yield batch
+            batch = []
+        batch.append(entry)
+    if batch:
+        yield batch
+
+
+def _read_deleted(root: Path, entry: Entry) -> NDArray[np.bool_]:
     if entry.deleted is None:
-        return None
+        return np.zeros(entry.rows, dtype=np.bool_)
     path = root / DELETED / entry.deleted
     try:
         bits = np.load(path, allow_pickle=False)
@@ -212,7 +256,10 @@ def _read_deleted(root: Path, entry: Entry) -> NDArray[np.bool_] | None:
         raise ArtifactError(f"{path}: cannot be read ({error}); index again") from error
 
 
-def _write_deleted(root: Path, entry: Entry, deleted: NDArray[np.bool_], generation: int) -> Entry:
+def _mark(root: Path, entry: Entry, deleted: NDArray[np.bool_], generation: int) -> Entry:
+    """Return an entry whose deleted rows are these; unchanged if they were before."""
+    if int(deleted.sum()) == entry.deleted_rows:
+        return entry
     file = f"{entry.name}-{generation:06d}.npy"
     with atomic_write(root / DELETED / file, "wb") as target:
         np.save(target, np.packbits(deleted), allow_pickle=False)
@@ -227,16 +274,6 @@ def _commit(root: Path, after: Manifest) -> Manifest:
 
 def _stored(root: Path, entry: Entry) -> StoredPassages:
     return open_passages(root / SEGMENTS / entry.name / PASSAGES)
-
-
-def _refuse_other_encoder(root: Path, here: Origin, now: Origin) -> None:
-    for field, shown in (("identity", "model"), ("dim", "dim"), ("similarity", "similarity")):
-        if getattr(here, field) != getattr(now, field):
-            raise ArtifactError(
-                f"{root}: was made with {shown} {getattr(here, shown)!r}, the new embeddings with "
-                f"{getattr(now, shown)!r}; vectors of different encoders cannot be compared, "
-                "choose another folder"
-            )
 
 
 def _set_threads(threads: int | None) -> None:

@@ -14,9 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoglot.encoding.shards import Origin
+from isoglot.errors import ArtifactError
 from isoglot.records import Passage
 
-__all__ = ["SAMPLE", "Candidates", "Engine"]
+__all__ = ["SAMPLE", "Candidates", "Engine", "refuse_other_encoder"]
+
+_SAME = {
+    "identity": "model",
+    "dim": "dim",
+    "similarity": "similarity",
+    "passage_prompt": "passage_prompt",
+}
+"""What vectors must have in common to be compared, and what is shown of it."""
 
 SAMPLE = 1024
 """Passages of a language whose vectors stand for all of them; see `Engine.sample`."""
@@ -91,3 +100,18 @@ class Engine(Protocol):
     def passages(self, lang: str, keys: NDArray[Any]) -> list[Passage]:
         """Return ids and texts of some passages: (keys,). A text that is not kept is empty."""
         ...
+
+
+def refuse_other_encoder(where: str, here: Origin, now: Origin, advice: str) -> None:
+    """Refuse vectors that cannot be compared with those of an index.
+
+    Raises:
+        ArtifactError: If they were made otherwise.
+    """
+    for field, shown in _SAME.items():
+        if getattr(here, field) != getattr(now, field):
+            raise ArtifactError(
+                f"{where} was made with {shown} {getattr(here, shown)!r}, the new embeddings with "
+                f"{getattr(now, shown)!r}; vectors of different encoders cannot be compared, "
+                f"{advice}"
+            )

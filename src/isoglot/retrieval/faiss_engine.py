@@ -63,8 +63,7 @@ class FaissEngine:
                 return cls(root, manifest)
             except ArtifactError:
                 # A change may have taken the files away since the manifest was read.
-                changed = read_manifest(root).generation != manifest.generation
-                if not changed or attempt == _ATTEMPTS:
+                if read_manifest(root) == manifest or attempt == _ATTEMPTS:
                     raise
         raise AssertionError("the loop ends by return or raise")
 
@@ -110,12 +109,12 @@ class FaissEngine:
         """Return the scores of named passages: (queries, keys per query)."""
         language = self._languages[lang]
         numbers = np.searchsorted(language.starts, keys, side="right") - 1
-        scores = np.full(keys.shape, -np.inf, dtype=np.float32)
-        for number, segment in enumerate(language.segments):
-            here = numbers == number
-            if here.any():
-                rows = np.where(here, keys - language.starts[number], 0)
-                scores[here] = segment.score(queries, rows)[here]
+        rows = keys - language.starts[numbers]
+        scores = np.empty(keys.shape, dtype=np.float32)
+        for query, own_numbers, own_rows, own in zip(queries, numbers, rows, scores, strict=True):
+            for number in np.unique(own_numbers).tolist():
+                here = own_numbers == number
+                own[here] = language.segments[number].score(query, own_rows[here])
         return scores
 
     def sample(self, lang: str) -> NDArray[np.float32]:

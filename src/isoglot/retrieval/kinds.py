@@ -23,9 +23,11 @@ __all__ = [
     "KINDS",
     "Kind",
     "choose_kind",
+    "comparing_all_is_cheaper",
     "explain_kind",
     "import_faiss",
     "new_index",
+    "search_all",
     "search_parameters",
 ]
 
@@ -48,22 +50,29 @@ _SHARE_OF_LISTS = 1 / 32
 _LEAST_LISTS = 16
 
 
-def choose_kind(rows: int, wanted: Kind | None = None) -> Kind:
+def choose_kind(rows: int, smallest: int, wanted: Kind | None = None) -> Kind:
     """Return the kind of index for so many passages of a language.
+
+    Args:
+        rows: Passages of the language.
+        smallest: Passages of the smallest segment they are cut into.
+        wanted: Kind to take whatever the number.
 
     Raises:
         ConfigError: If too few passages are to be compressed.
     """
-    if wanted == "ivf-pq" and rows < _LEAST_PQ_ROWS:
+    trainable = smallest >= _LEAST_PQ_ROWS
+    if wanted == "ivf-pq" and not trainable:
         raise ConfigError(
-            f"an ivf-pq index of {rows:,} passages cannot be trained; it needs "
-            f"{_LEAST_PQ_ROWS:,}; use flat, which is exact"
+            f"an ivf-pq index of {smallest:,} passages cannot be trained; it needs "
+            f"{_LEAST_PQ_ROWS:,} in every segment; leave the kind out, it then goes by the "
+            "passages of each language"
         )
     if wanted is not None:
         return wanted
     if rows <= FLAT_ROWS:
         return "flat"
-    return "hnsw" if rows <= HNSW_ROWS else "ivf-pq"
+    return "ivf-pq" if rows > HNSW_ROWS and trainable else "hnsw"
 
 
 def explain_kind(kind: Kind) -> str:
@@ -98,18 +107,55 @@ def new_index(kind: Kind, dim: int, rows: int, dtype: str) -> Any:  # noqa: ANN4
     return index
 
 
-def search_parameters(kind: Kind, index: Any, k: int, deleted: NDArray[np.bool_] | None) -> Any:  # noqa: ANN401
-    """Return how to search: how far, and which rows not to return."""
+def search_parameters(kind: Kind, index: Any, k: int, live: float, selector: Any) -> Any:  # noqa: ANN401
+    """Return how to search.
+
+    Args:
+        kind: Of the index.
+        index: ``faiss.Index``.
+        k: Passages per query.
+        live: Share of the rows that count: a graph is searched the wider the more are deleted, for
+            they take places among the candidates.
+        selector: ``faiss.IDSelector`` of the rows that count; None if all do.
+    """
     faiss = import_faiss()
-    selector = None
-    if deleted is not None:
-        selector = faiss.IDSelectorBitmap(np.packbits(~deleted, bitorder="little"))
     if kind == "hnsw":
-        return faiss.SearchParametersHNSW(efSearch=max(_SEARCH_BREADTH, 2 * k), sel=selector)
+        return faiss.SearchParametersHNSW(efSearch=_breadth(k, live), sel=selector)
     if kind == "ivf-pq":
         probed = max(_LEAST_LISTS, math.ceil(index.nlist * _SHARE_OF_LISTS))
         return faiss.SearchParametersIVF(nprobe=min(index.nlist, probed), sel=selector)
     return faiss.SearchParameters(sel=selector)
+
+
+def comparing_all_is_cheaper(kind: Kind, k: int, rows: int, live_rows: int) -> bool:
+    """Say whether so much of a graph is deleted that comparing with the rest costs less.
+
+    A walk compares with about as many vectors as its candidates have neighbours.
+    """
+    if kind != "hnsw" or live_rows == rows:
+        return False
+    return live_rows <= _LINKS * _breadth(k, live_rows / rows)
+
+
+def search_all(
+    kind: Kind,
+    index: Any,  # noqa: ANN401
+    queries: NDArray[np.float32],
+    k: int,
+    selector: Any,  # noqa: ANN401
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Compare queries with all vectors, as the index keeps them: scores and rows, (queries, k).
+
+    For what a graph or some lists give too few passages, or takes too long.
+    """
+    faiss = import_faiss()
+    params = faiss.SearchParameters(sel=selector)
+    if kind == "hnsw":
+        index = faiss.downcast_index(index.storage)
+    elif kind == "ivf-pq":
+        params = faiss.SearchParametersIVF(nprobe=index.nlist, sel=selector)
+    scores, rows = index.search(queries, k, params=params)
+    return scores, rows
 
 
 def import_faiss() -> Any:  # noqa: ANN401 - faiss has no types
@@ -125,6 +171,10 @@ def import_faiss() -> Any:  # noqa: ANN401 - faiss has no types
             "an index on disk needs faiss, which is not installed; pip install 'isoglot[search]'"
         ) from error
     return faiss
+
+
+def _breadth(k: int, live: float) -> int:
+    return math.ceil(max(_SEARCH_BREADTH, 2 * k) / live)
 
 
 def _lists(rows: int) -> int:

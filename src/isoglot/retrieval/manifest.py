@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -33,6 +35,7 @@ __all__ = [
     "lock_index",
     "read_manifest",
     "remove_unused",
+    "sync_folder",
     "write_manifest",
 ]
 
@@ -75,7 +78,7 @@ class Manifest:
     generation: int = 0
     """Grows by one with every change."""
 
-    @property
+    @cached_property
     def sizes(self) -> dict[str, int]:
         """Passages that count by language, languages sorted."""
         sizes: dict[str, int] = {}
@@ -133,6 +136,9 @@ def read_manifest(folder: Path) -> Manifest:
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace the manifest; from now on this is the index.
 
+    What it names is brought to disk before it, and it before anything else is done: a power cut
+    must not leave a manifest without its segments, nor the old one after they were removed.
+
     Raises:
         ArtifactError: If it cannot be written; the old one then still counts.
     """
@@ -143,30 +149,52 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         "words": manifest.words,
         "segments": [asdict(entry) for entry in manifest.entries],
     }
+    sync_folder(folder / SEGMENTS)
+    sync_folder(folder / DELETED)
     write_json(folder / MANIFEST, record)
+    sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to disk, where the file system can be asked to."""
+    with contextlib.suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 @contextlib.contextmanager
-def lock_index(folder: Path) -> Iterator[None]:
+def lock_index(folder: Path, file: str = _LOCK) -> Iterator[None]:
     """Keep other writers out; readers are not hindered.
+
+    Args:
+        folder: Of the index; made if it is not there.
+        file: Name of the lock; others do not hinder each other.
 
     Raises:
         ArtifactError: If another process is changing the index, or the folder cannot be written.
     """
+    lock = FileLock(folder / file, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / _LOCK, timeout=0):
-            yield
+        held = lock.acquire()
     except Timeout:
         raise ArtifactError(
             f"{folder}: another process is changing this index; wait for it to end"
         ) from None
     except OSError as error:
         raise ArtifactError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    with held:
+        yield
 
 
 def remove_unused(folder: Path, manifest: Manifest) -> None:
-    """Take away what the manifest does not name; whoever has it open keeps it until he lets go."""
+    """Take away what the manifest does not name; whoever has it open keeps it until he lets go.
+
+    What cannot be removed does not count and is left for the next change.
+    """
     names = {entry.name for entry in manifest.entries}
     deleted = {entry.deleted for entry in manifest.entries}
     for path in (folder / SEGMENTS).glob("*"):
@@ -175,4 +203,5 @@ def remove_unused(folder: Path, manifest: Manifest) -> None:
     leftovers = (folder / DELETED).glob("*"), folder.glob(f".{MANIFEST}.*")
     for path in itertools.chain(*leftovers):
         if path.name not in deleted:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()

@@ -72,9 +72,10 @@ def open_searcher(
 
 
 def _newer(engine: Engine) -> Engine | None:
-    """Open the latest generation of an index on disk if it is not the one at hand."""
+    """Open the latest state of an index on disk if it is not the one at hand."""
     if not isinstance(engine, FaissEngine):
         return None  # a server's own business
-    if read_manifest(engine.root).generation == engine.manifest.generation:
+    # The generation would not do: an index that was deleted and made again begins with 1 too.
+    if read_manifest(engine.root) == engine.manifest:
         return None
     return FaissEngine.open(engine.root)

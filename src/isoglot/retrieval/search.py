@@ -132,10 +132,14 @@ class Searcher:
             what="query",
             similarity=engine.origin.similarity,
         )
-        find = _find_with_words if config.words else _find
-        found = find(engine, langs, queries, vectors, config.k)
+        if config.words:
+            found = _find_with_words(engine, langs, queries, vectors, config.k)
+        else:
+            calibrated = config.policy != "score"
+            found = _find(engine, langs, vectors, config.k, calibrated=calibrated)
+        sizes = engine.sizes
         pools = [
-            Pool(one.lang, one.candidates.scores, one.background, engine.sizes[one.lang])
+            Pool(one.lang, one.candidates.scores, one.background, sizes.get(one.lang, 0))
             for one in found
         ]
         return _collect(engine, found, merge(pools, config, query_langs))
@@ -150,18 +154,19 @@ class _Found(NamedTuple):
     similarities: NDArray[np.float32]
     """(queries, found)."""
     background: NDArray[np.float32]
-    """(queries, sample): similarities with passages drawn at random."""
+    """(queries, sample): similarities with passages drawn at random; none if nobody asks."""
 
 
 def _choose_languages(engine: Engine, config: SearchConfig) -> list[str]:
-    langs = list(config.languages or engine.sizes)
-    if not langs:
+    sizes = engine.sizes
+    langs = list(config.languages or sizes)
+    if not sizes:
         raise DataError("the index has no passages; add some with isoglot index --add")
     for lang in langs:
-        if lang not in engine.sizes:
+        if lang not in sizes:
             raise ConfigError(
-                f"no passages in {lang!r}{did_you_mean(lang, engine.sizes)}; the index has "
-                f"{', '.join(engine.sizes)}"
+                f"no passages in {lang!r}{did_you_mean(lang, sizes)}; the index has "
+                f"{', '.join(sizes)}"
             )
     return langs
 
@@ -169,15 +174,17 @@ def _choose_languages(engine: Engine, config: SearchConfig) -> list[str]:
 def _find(
     engine: Engine,
     langs: Sequence[str],
-    queries: Sequence[str],
     vectors: NDArray[np.float32],
     k: int,
+    *,
+    calibrated: bool = True,
 ) -> list[_Found]:
     """Find the best passages of each language by similarity."""
     found = []
+    nothing = np.empty((len(vectors), 0), dtype=np.float32)
     for lang in langs:
         candidates = engine.search(lang, vectors, k)
-        background = vectors @ engine.sample(lang).T
+        background = vectors @ engine.sample(lang).T if calibrated else nothing
         found.append(_Found(lang, candidates, candidates.scores, background))
     return found
 
@@ -190,7 +197,7 @@ def _find_with_words(
     k: int,
 ) -> list[_Found]:
     """Find the best passages of each language by similarity and BM25."""
-    dense = _find(engine, langs, queries, vectors, max(k, DEPTH))
+    dense = _find(engine, langs, vectors, max(k, DEPTH))
     heads = []
     for lang, own in zip(langs, dense, strict=True):
         words = engine.search_words(lang, queries, max(k, DEPTH))

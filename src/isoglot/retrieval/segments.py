@@ -13,6 +13,7 @@ How a segment is made is in ``building``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,13 @@ from isoglot.artifacts import read_json
 from isoglot.data.corpus import StoredPassages, open_passages
 from isoglot.errors import ArtifactError
 from isoglot.lexical.stored import Words, open_words
-from isoglot.retrieval.kinds import Kind, import_faiss, search_parameters
+from isoglot.retrieval.kinds import (
+    Kind,
+    comparing_all_is_cheaper,
+    import_faiss,
+    search_all,
+    search_parameters,
+)
 
 __all__ = [
     "NO_ROW",
@@ -79,7 +86,9 @@ class Segment:
         try:
             index = faiss.read_index(str(folder / VECTORS_INDEX), faiss.IO_FLAG_MMAP_IFC)
             path = folder / VECTORS
-            vectors = np.load(path, mmap_mode="r", allow_pickle=False) if path.is_file() else None
+            vectors = None
+            if path.is_file():
+                vectors = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
             sample = np.load(folder / SAMPLE_FILE, allow_pickle=False)
             words = open_words(folder / WORDS) if (folder / WORDS).is_dir() else None
             stored = open_passages(folder / PASSAGES)
@@ -99,27 +108,31 @@ class Segment:
         """Passages, deleted ones included."""
         return len(self.stored)
 
+    @cached_property
+    def live_rows(self) -> int:
+        """Passages that count."""
+        return self.rows if self.deleted is None else int(self.rows - self.deleted.sum())
+
     def search(
         self, queries: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return rows and scores of the best passages: (queries, up to k), best first.
+        """Return rows and scores of the best passages that count, best first.
 
-        Behind the last stand `NO_ROW` and minus infinity.
+        Args:
+            queries: (queries, dim).
+            k: Passages per query.
+
+        Returns:
+            Rows and scores, both (queries, the lesser of k and `live_rows`).
         """
-        k = min(k, self.rows)
-        if self.vectors is None:
-            scores, rows = self.index.search(queries, k, params=self._parameters(k))
-        else:
-            wide = min(k * _REFINED, self.rows)
-            _, rows = self.index.search(queries, wide, params=self._parameters(wide))
-            rows, scores = self._refine(queries, rows, k)
-        scores[rows == NO_ROW] = -np.inf
-        return rows, scores
+        k = min(k, self.live_rows)
+        wide = k if self.vectors is None else min(k * _REFINED, self.rows)
+        scores, rows = self._search_index(queries, k, wide)
+        return (rows, scores) if self.vectors is None else self._refine(queries, rows, k)
 
-    def score(self, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the scores of named rows: (queries, rows per query)."""
-        vectors = self.vectors_of(rows.ravel()).reshape(*rows.shape, -1)
-        scores: NDArray[np.float32] = np.einsum("qd,qrd->qr", queries, vectors)
+    def score(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the scores of named rows for one query: (rows,)."""
+        scores: NDArray[np.float32] = self.vectors_of(rows) @ query
         return scores
 
     def vectors_of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -129,14 +142,34 @@ class Segment:
             return found
         return np.asarray(self.vectors[rows], dtype=np.float32)
 
-    def _parameters(self, k: int) -> Any:  # noqa: ANN401 - faiss has no types
-        return search_parameters(self.kind, self.index, k, self.deleted)
+    def _search_index(
+        self, queries: NDArray[np.float32], k: int, wide: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return scores and rows: (queries, wide), of which the first ``k`` are there."""
+        kind, index, selector = self.kind, self.index, self._selector
+        if comparing_all_is_cheaper(kind, wide, self.rows, self.live_rows):
+            return search_all(kind, index, queries, wide, selector)
+        params = search_parameters(kind, index, wide, self.live_rows / self.rows, selector)
+        scores, rows = index.search(queries, wide, params=params)
+        short = np.flatnonzero(rows[:, k - 1] == NO_ROW)
+        if short.size:
+            scores[short], rows[short] = search_all(kind, index, queries[short], wide, selector)
+        return scores, rows
+
+    @cached_property
+    def _selector(self) -> Any:  # noqa: ANN401 - faiss has no types
+        if self.deleted is None:
+            return None
+        live = np.packbits(~self.deleted, bitorder="little")
+        return import_faiss().IDSelectorBitmap(live)
 
     def _refine(
         self, queries: NDArray[np.float32], rows: NDArray[np.int64], k: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Score candidates with their own vectors and keep the best."""
-        scores = self.score(queries, np.maximum(rows, 0))
+        # One query at a time: all vectors of all candidates would not fit in memory.
+        pairs = zip(queries, np.maximum(rows, 0), strict=True)
+        scores = np.stack([self.score(query, own) for query, own in pairs])
         scores[rows == NO_ROW] = -np.inf
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)

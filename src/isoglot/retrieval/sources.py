@@ -130,8 +130,12 @@ class MergedSource:
     def passages(self, start: int, stop: int) -> Iterator[Passage]:
         """Yield the passages of some rows."""
         for segment, live, offset in zip(self._segments, self._live, self._starts, strict=False):
-            for row in live[max(start - offset, 0) : max(stop - offset, 0)].tolist():
-                yield segment.stored[row]
+            own = live[max(start - offset, 0) : max(stop - offset, 0)]
+            if own.size:
+                first, last = int(own[0]), int(own[-1])
+                kept = np.zeros(last + 1 - first, dtype=np.bool_)
+                kept[own - first] = True
+                yield from itertools.compress(segment.stored.slice(first, last + 1), kept.tolist())
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the vectors of some rows, which ascend: (rows, dim)."""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from isoglot.encoding.shards import Origin
 from isoglot.errors import ArtifactError, ConfigError, DataError
 from isoglot.records import Passage
-from isoglot.retrieval.engine import SAMPLE, Candidates
+from isoglot.retrieval.engine import SAMPLE, Candidates, refuse_other_encoder
 from isoglot.retrieval.milvus.collection import (
     Record,
     choose_index,
@@ -120,7 +120,9 @@ class MilvusEngine:
         connection = Connection(*parse_target(target))
         if connection.call("has_collection"):
             record = read_record(connection)
-            _refuse_other_encoder(connection, record.origin, origin)
+            where = f"{connection.where}: the collection {connection.collection!r}"
+            advice = "name another collection: ADDRESS#COLLECTION"
+            refuse_other_encoder(where, record.origin, origin, advice)
             connection.call("load_collection", seconds=_LOAD_S)
         else:
             index = choose_index(rows, origin.dim, lite=connection.is_lite)
@@ -361,14 +363,3 @@ class MilvusEngine:
         drawn = sorted(found, key=lambda row: (row["draw"], row["doc_id"]))[:SAMPLE]
         vectors = np.array([row["vector"] for row in drawn], dtype=np.float32)
         return vectors.reshape(-1, self.origin.dim)
-
-
-def _refuse_other_encoder(connection: Connection, here: Origin, now: Origin) -> None:
-    for field, shown in (("identity", "model"), ("dim", "dim"), ("similarity", "similarity")):
-        if getattr(here, field) != getattr(now, field):
-            raise ArtifactError(
-                f"{connection.where}: the collection {connection.collection!r} was made with "
-                f"{shown} {getattr(here, shown)!r}, the new embeddings with "
-                f"{getattr(now, shown)!r}; vectors of different encoders cannot be compared, "
-                "name another collection: ADDRESS#COLLECTION"
-            )
