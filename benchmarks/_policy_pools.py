@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,16 @@ def encode(model: str, collection: Collection) -> tuple[NDArray[np.float32], NDA
     )
 
 
+class Block(NamedTuple):
+    """What every language has for some queries."""
+
+    pools: list[Pool]
+    rows: list[NDArray[np.int64]]
+    """(queries, found): of the collection."""
+    samples: list[NDArray[np.float32]]
+    """(queries, sampled passages): scores."""
+
+
 class LanguagePools:
     """The candidates of every language for the queries of a collection, block by block."""
 
@@ -105,8 +116,8 @@ class LanguagePools:
         """Fuse with BM25 from now on."""
         self._words = Bm25Scorer.from_collection(collection).block(np.arange(len(self._vectors)))
 
-    def blocks(self) -> Iterator[tuple[list[Pool], list[NDArray[np.int64]]]]:
-        """Yield some queries' pools, and for each the rows of the collection it stands for."""
+    def blocks(self) -> Iterator[Block]:
+        """Yield the pools of some queries at a time."""
         for start in range(0, len(self._queries), _QUERIES_AT_A_TIME):
             queries = self._queries[start : start + _QUERIES_AT_A_TIME]
             scores = queries @ self._vectors.T
@@ -119,11 +130,8 @@ class LanguagePools:
                 heads = [self._heads(scores, words, rows) for rows in self.rows.values()]
                 fused = fuse(heads, read_background(samples), HEAD, weight=self.weight)
                 found = [one.candidates for one in fused]
-            pools = [
-                Pool(lang, one.scores, sample, len(self.rows[lang]))
-                for lang, one, sample in zip(self.rows, found, samples, strict=True)
-            ]
-            yield pools, [one.keys for one in found]
+            pools = [Pool(lang, one.scores) for lang, one in zip(self.rows, found, strict=True)]
+            yield Block(pools, [one.keys for one in found], samples)
 
     def _heads(
         self,

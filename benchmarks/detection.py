@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks import SHARED_DATA
-from isoglot.data.passages.detection import CLEAR, UNDETERMINED, Detector, fold_variety
-from isoglot.languages import normalize_language
+from isoglot.data.passages.detection import CLEAR, Detector, fold_variety
+from isoglot.languages import UNDETERMINED, normalize_language
 
 TEXTS = 300
 BYTES = 500

@@ -31,6 +31,7 @@ from isoglot.evaluation.evaluate import Evaluation, evaluate_ranking
 from isoglot.evaluation.ranking import NO_PASSAGE, Ranking
 from isoglot.evaluation.significance import Design, compare_systems
 from isoglot.records import Qrel
+from isoglot.retrieval.calibration import read_background
 from isoglot.retrieval.policies import merge
 
 DEPTHS = {"xquad-r": None, "miracl-mini": 1000}
@@ -159,14 +160,15 @@ def rank(
     firsts = np.full((len(langs), HEAD), NO_PASSAGE, dtype=np.int32)
     rankings = [np.full((len(langs), config.k), NO_PASSAGE, dtype=np.int32) for config in configs]
     start = 0
-    for block, rows in pools.blocks():
+    for block, rows, samples in pools.blocks():
+        background = read_background(samples)
         here = slice(start, start + len(rows[0]))
         for pool, own in zip(block, rows, strict=True):
             asked = langs[here] == pool.lang
             firsts[here][asked] = own[asked, :HEAD]
         for config, ranking in zip(configs, rankings, strict=True):
             short = [replace(pool, scores=pool.scores[:, : config.k]) for pool in block]
-            merged = merge(short, config)
+            merged = merge(short, background, config)
             for number, own in enumerate(rows):
                 queries, ranks = np.nonzero(merged.pools == number)
                 ranking[here][queries, ranks] = own[queries, merged.places[queries, ranks]]

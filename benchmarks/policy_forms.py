@@ -177,11 +177,11 @@ def monolingual(first: FirstPassages) -> float:
 def read(collection: Collection, pools: LanguagePools) -> FirstPassages:
     """Take the first passages of all queries that have a relevant one."""
     scores, keys, means, spreads = [], [], [], []
-    for block, rows in pools.blocks():
+    for block, rows, samples in pools.blocks():
         scores.append(np.stack([pool.scores for pool in block], axis=1))
         keys.append(np.stack(rows, axis=1))
-        means.append(np.stack([pool.background.mean(axis=1) for pool in block], axis=1))
-        spreads.append(np.stack([pool.background.std(axis=1) for pool in block], axis=1))
+        means.append(np.stack([own.mean(axis=1) for own in samples], axis=1))
+        spreads.append(np.stack([own.std(axis=1) for own in samples], axis=1))
     judged = judgments(collection)
     langs = np.array([query.lang for query in collection.queries])
     passage_langs = np.array(list(pools.rows))

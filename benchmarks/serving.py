@@ -1,11 +1,12 @@
 """A million passages encoded, indexed and served: ``python -m benchmarks.serving``.
 
-MIRACL-mini from the project's development data in 18 languages, every passage and twelve new ones of
-the halves of two. `isoglot encode`, `isoglot index` and `isoglot serve` run as processes of their
-own; clients are threads of one more process, each with one connection on loopback that asks as soon
-as it has its answer, with MIRACL's topics. Clients and server share the machine's cores.
+MIRACL-mini from the project's development data in 18 languages, every passage and twelve new ones
+of the halves of two. `isoglot encode`, `isoglot index` and `isoglot serve` run as processes of
+their own; clients are threads of one more process, each with one connection on loopback that asks
+as soon as it has its answer, with MIRACL's topics. Clients and server share the machine's cores.
 
-``--passages N`` makes it smaller; ``--work DIR`` keeps what was encoded and indexed and uses it again.
+``--passages N`` makes it smaller; ``--work DIR`` keeps what was encoded and indexed, to be used
+again.
 """
 
 from __future__ import annotations

@@ -40,7 +40,16 @@ LAYERS = [
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # Neighbours in the list that must not know each other all the same.
 FORBIDDEN = {("evaluation", "training"), ("evaluation", "models"), ("evaluation", "encoding")}
-TORCH_FREE = ("data", "batches", "config", "lexical", "evaluation", "bias", "retrieval", "reporting")
+TORCH_FREE = (
+    "data",
+    "batches",
+    "config",
+    "lexical",
+    "evaluation",
+    "bias",
+    "retrieval",
+    "reporting",
+)
 
 MODULES = sorted(SOURCE.rglob("*.py"))
 

@@ -431,6 +431,64 @@ def test_the_key_is_asked_for_and_kept_in_this_tab_only(open_page):
         page.get_by_role("heading", name="10 passages").wait_for()
 
 
+def test_the_key_is_still_asked_for_when_the_dialog_is_closed(open_page):
+    with running(create_app(Library(), encoder="mini", questions=QUESTIONS, key=KEY)) as url:
+        page = open_page({"q": YOGHURT["en"]}, url=url, refused=(401,))
+        box = page.get_by_label("API key", exact=True)
+        box.wait_for()
+        for _ in range(3):  # a browser lets a page refuse to close a dialog only once
+            page.keyboard.press("Escape")
+        box.fill(KEY)
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="10 passages").wait_for()
+        assert not page.locator("dialog").is_visible()
+
+
+def test_a_late_answer_does_not_stand_in_for_a_newer_one(open_page):
+    page = open_page()
+    held = []
+
+    def hold_first(route):
+        if json.loads(route.request.post_data)["query"] == "slow":
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/search", hold_first)
+    box = page.get_by_label("Your question, in any language")
+    box.fill("slow")
+    page.keyboard.press("Enter")
+    page.locator("#results[aria-busy=true]").wait_for()
+    box.fill(YOGHURT["sw"])
+    page.keyboard.press("Enter")
+    page.locator(".result").first.wait_for()
+    for route in held:
+        route.fulfill(status=200, body="{}")
+    page.locator(".sample [role=img]").nth(2).wait_for()
+    assert page.get_by_role("heading", name="10 passages").is_visible()
+    assert page.title().startswith(YOGHURT["sw"])
+    page.go_back()
+    page.locator("#results[aria-busy=true]").wait_for()
+    assert box.input_value() == "slow"
+
+
+def test_a_language_that_is_none_is_refused_and_examples_go_on(open_page):
+    state = {"view": "compare", "t": ["constructor:x", f"en:{YOGHURT['en']}"]}
+    page = open_page(state, refused=(422,))
+    page.get_by_role("alert").filter(has_text="is no language").wait_for()
+    page.get_by_label("Example", exact=True).select_option("moon")
+    page.locator(".column").nth(3).wait_for()
+
+
+def test_texts_of_unknown_language_run_as_their_script_does(open_page):
+    library = Library({"one": {"und": TEXTS["moon"]["ar"]}, "two": {"en": "hello"}})
+    with running(create_app(library, encoder="mini")) as url:
+        page = open_page({"q": "x", "languages": "und"}, url=url)
+        text = page.locator(".result .text")
+        assert text.evaluate("(one) => getComputedStyle(one).direction") == "rtl"
+        assert page.get_by_role("heading", name="1 passage in 1 language").is_visible()
+
+
 def test_only_queries_for_this_service_leave_and_none_in_an_address(open_page):
     asked = []
     page = open_page()

@@ -54,10 +54,10 @@ def test_a_sequence_like_any_other(tmp_path):
     assert repr(stored) == "StoredPassages({'a': 5, 'b': 5})"
 
 
-def test_a_slice_is_the_same_passages_and_copies_nothing(tmp_path):
+def test_some_rows_are_the_same_passages_and_copy_nothing(tmp_path):
     stored = store(tmp_path)
     for start, stop in [(0, 10), (2, 8), (4, 5), (7, 3), (9, 99), (5, 10)]:
-        part = stored.slice(start, stop)
+        part = stored.rows(start, stop)
         assert list(part) == BY_LANGUAGE[start:stop]
         assert part.doc_ids.to_pylist() == [p.doc_id for p in BY_LANGUAGE[start:stop]]
 

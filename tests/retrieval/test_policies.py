@@ -4,20 +4,21 @@ from pydantic import ValidationError
 
 from isoglot.config.search import SearchConfig
 from isoglot.errors import ConfigError
+from isoglot.retrieval.calibration import Background, read_background
 from isoglot.retrieval.policies import Pool, merge
 from tests.reference import slow_policies
 
-# Two languages, one query; the background has mean 0 and spread 0.1.
-BACKGROUND = np.array([[-0.1, 0.1]], np.float32)
+# One query; mean 0 and spread 0.1.
+BACKGROUND = Background(np.zeros(1), np.full(1, 0.1))
 
 
 def pool(lang, *scores):
-    return Pool(lang, np.array([scores], np.float32).reshape(1, -1), BACKGROUND, len(scores))
+    return Pool(lang, np.array([scores], np.float32).reshape(1, -1))
 
 
 def answer(pools, **options):
     """The answer to the first query, as ``lang + place``, places from 1."""
-    merged = merge(pools, SearchConfig(**options))
+    merged = merge(pools, BACKGROUND, SearchConfig(**options))
     places = zip(merged.pools[0].tolist(), merged.places[0].tolist(), strict=True)
     return " ".join(f"{pools[number].lang}{place + 1}" for number, place in places if number >= 0)
 
@@ -33,7 +34,7 @@ def test_score_is_one_ranking_by_similarity():
 def test_balanced_worked_example():
     # In standard deviations 9, 8.8, 8.6, 8.4 and 8.5, 8, 7; less 0.2 times 0, 1, 4, 9:
     # de 9, 8.6, 7.8, 6.6; sw 8.5, 7.8, 6.2.
-    found = merge([GERMAN, SWAHILI], SearchConfig(k=7, policy="balanced", balance=0.2))
+    found = merge([GERMAN, SWAHILI], BACKGROUND, SearchConfig(k=7, policy="balanced", balance=0.2))
     assert found.scores[0] == pytest.approx([9, 8.6, 8.5, 7.8, 7.8, 6.6, 6.2], abs=1e-5)
     assert answer([GERMAN, SWAHILI], k=3, policy="balanced", balance=0.2) == "de1 de2 sw1"
 
@@ -81,8 +82,8 @@ def test_ties_go_to_the_earlier_pool_and_the_better_place():
 def test_an_equal_score_goes_to_the_higher_similarity():
     # One standard deviation more, and one standard deviation to pay.
     pools = [pool("sw", 0.5), pool("de", 1.0, 0.75)]
-    exact = [Pool(p.lang, p.scores, np.array([[-0.25, 0.25]], np.float32), 2) for p in pools]
-    found = merge(exact, SearchConfig(k=3, policy="balanced", balance=1))
+    quarter = Background(np.zeros(1), np.full(1, 0.25))
+    found = merge(pools, quarter, SearchConfig(k=3, policy="balanced", balance=1))
     assert found.scores[0].tolist() == [4, 2, 2]
     assert found.pools[0].tolist() == [1, 1, 0]
 
@@ -90,8 +91,8 @@ def test_an_equal_score_goes_to_the_higher_similarity():
 @pytest.mark.parametrize("policy", ["score", "balanced", "quota"])
 def test_what_was_not_found_is_never_in_an_answer(policy):
     short = pool("te", 0.99, -np.inf, -np.inf)
-    none = Pool("yo", np.empty((1, 0), np.float32), BACKGROUND, 1)
-    merged = merge([short, SWAHILI, none], SearchConfig(k=6, policy=policy))
+    none = Pool("yo", np.empty((1, 0), np.float32))
+    merged = merge([short, SWAHILI, none], BACKGROUND, SearchConfig(k=6, policy=policy))
     assert merged.pools[0].tolist() == [0, 1, 1, 1, -1, -1]
     assert merged.places[0].tolist() == [0, 0, 1, 2, -1, -1]
     assert np.isneginf(merged.scores[0, 4:]).all()
@@ -109,15 +110,16 @@ def test_balance_must_be_a_positive_number():
 
 
 def random_pools(rng, queries=6):
-    pools = []
+    """Pools, and the scores of random passages of each language."""
+    pools, samples = [], []
     for lang in ("ar", "de", "sw", "te"):
         found = int(rng.integers(0, 9))
         # Few different scores, so that there are ties.
         scores = np.sort(rng.integers(0, 12, (queries, found)) / 4, axis=1)[:, ::-1].astype("f4")
         scores = np.where(np.arange(found) < rng.integers(0, 10, (queries, 1)), scores, -np.inf)
-        background = (rng.integers(0, 9, (queries, 5)) / 4).astype("f4")
-        pools.append(Pool(lang, scores.astype("f4"), background, found))
-    return pools
+        pools.append(Pool(lang, scores.astype("f4")))
+        samples.append((rng.integers(0, 9, (queries, 5)) / 4).astype("f4"))
+    return pools, samples
 
 
 def random_options(rng):
@@ -129,10 +131,9 @@ def random_options(rng):
     ]
 
 
-def by_definition(pools, config, query):
+def by_definition(pools, samples, config, query):
     rows = [pool.scores[query].tolist() for pool in pools]
-    samples = [pool.background[query].tolist() for pool in pools]
-    standard = slow_policies.standard_scores(rows, samples)
+    standard = slow_policies.standard_scores(rows, [own[query].tolist() for own in samples])
     if config.policy == "score":
         return slow_policies.by_score(rows, config.k)
     if config.policy == "balanced":
@@ -149,12 +150,12 @@ def by_definition(pools, config, query):
 @pytest.mark.parametrize("seed", range(30))
 def test_equals_the_definition(seed):
     rng = np.random.default_rng(seed)
-    pools = random_pools(rng)
+    pools, samples = random_pools(rng)
     for options in random_options(rng):
         config = SearchConfig(k=int(rng.integers(1, 20)), **options)
-        merged = merge(pools, config)
+        merged = merge(pools, read_background(samples), config)
         for query in range(6):
-            expected = by_definition(pools, config, query)
+            expected = by_definition(pools, samples, config, query)
             kept = merged.pools[query] >= 0
             assert kept.sum() == len(expected)
             assert merged.pools[query, kept].tolist() == [lang for lang, _, _ in expected]
@@ -165,9 +166,9 @@ def test_equals_the_definition(seed):
 @pytest.mark.parametrize("seed", range(10))
 def test_the_order_within_a_language_never_changes(seed):
     rng = np.random.default_rng(seed)
-    pools = random_pools(rng)
+    pools, samples = random_pools(rng)
     for options in random_options(rng):
-        merged = merge(pools, SearchConfig(k=15, **options))
+        merged = merge(pools, read_background(samples), SearchConfig(k=15, **options))
         for number, query in np.ndindex(len(pools), 6):
             places = merged.places[query, merged.pools[query] == number]
             # A quota may leave out nothing that comes before what it takes.

@@ -181,13 +181,18 @@ def test_an_index_that_was_deleted_and_made_again_is_opened(root, searcher, tmp_
     assert dict(searcher.sizes) == {"sw": 5}
 
 
-def test_by_score_no_sample_is_looked_at(root):
-    class Unsampled(FaissEngine):
-        def sample(self, lang):
-            raise AssertionError("not needed")
+def test_samples_are_looked_at_once(root):
+    drawn = []
 
-    searcher = Searcher(Unsampled.open(root), MadeUpEncoder())
-    assert len(searcher.search(QUERIES, SearchConfig())) == 3
+    class Counting(FaissEngine):
+        def sample(self, lang):
+            drawn.append(lang)
+            return super().sample(lang)
+
+    searcher = Searcher(Counting.open(root), MadeUpEncoder())
+    for policy in ("score", "balanced", "quota"):
+        assert len(searcher.search(QUERIES, SearchConfig(policy=policy))) == 3
+    assert sorted(drawn) == ["ar", "en", "sw"]
 
 
 def test_a_run_keeps_the_order_of_equal_scores(tmp_path):

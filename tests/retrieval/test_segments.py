@@ -100,10 +100,10 @@ def test_a_graph_of_one_passage_can_be_made(tmp_path):
 
 def test_a_graph_with_little_left_is_not_walked():
     # Breadth 128 in a whole graph, 1,280 in one of which a tenth is left; 32 neighbours each.
-    assert not comparing_all_is_cheaper("hnsw", 10, 2_000, 2_000)
-    assert comparing_all_is_cheaper("hnsw", 10, 409_600, 40_960)
-    assert not comparing_all_is_cheaper("hnsw", 10, 409_620, 40_962)
-    assert not comparing_all_is_cheaper("ivf-pq", 10, 20_000, 10)
+    assert not comparing_all_is_cheaper("hnsw", 128, 10, 2_000, 2_000)
+    assert comparing_all_is_cheaper("hnsw", 128, 10, 409_600, 40_960)
+    assert not comparing_all_is_cheaper("hnsw", 128, 10, 409_620, 40_962)
+    assert not comparing_all_is_cheaper("ivf-pq", 16, 10, 20_000, 10)
 
 
 def test_many_deletions_are_advised_to_be_compacted(tmp_path):

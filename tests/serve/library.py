@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from typing import NamedTuple
 
+from isoglot.errors import DataError
 from isoglot.serve.messages import Question
 
 TEXTS = {
@@ -117,10 +118,11 @@ class Library:
         ]
         self.sizes = dict(sorted(Counter(lang for _, lang, _, _ in self._passages).items()))
 
-    def search(self, queries, config, query_langs=None):
-        assert query_langs is None or len(query_langs) == len(queries)
+    def search(self, queries, config):
         self.batches.append(list(queries))
         assert self.hold.wait(20)
+        if not self.sizes:
+            raise DataError("the index has no passages")
         if self.error:
             raise self.error
         if self.fail_on in queries:

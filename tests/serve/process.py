@@ -22,9 +22,9 @@ class SlowLibrary(Library):
         super().__init__()
         self._seconds = seconds
 
-    def search(self, queries, config, query_langs=None):
+    def search(self, queries, config):
         time.sleep(self._seconds)
-        return super().search(queries, config, query_langs)
+        return super().search(queries, config)
 
 
 def main(arguments):

@@ -6,9 +6,15 @@ import time
 
 import pytest
 
-from isoglot.config.serve import BODY_BYTES, MOST_COMPARED, QUERY_CHARACTERS, ServeConfig
+from isoglot.config.serve import (
+    ALL_COMPARED,
+    BODY_BYTES,
+    MOST_COMPARED,
+    QUERY_CHARACTERS,
+    ServeConfig,
+)
 from isoglot.errors import ArtifactError, ConfigError
-from tests.serve.library import QUESTIONS, TEXTS
+from tests.serve.library import QUESTIONS, TEXTS, Library
 
 YOGHURT = QUESTIONS[0].text
 JSON = {"content-type": "application/json"}
@@ -47,6 +53,13 @@ def test_scripts_from_right_to_left_are_said_to_be_so(client):
     results = search(client(), YOGHURT["fa"], languages=["ar", "fa"])["results"]
     assert {result["direction"] for result in results} == {"rtl"}
     assert {result["name"] for result in results} == {"Arabic", "Persian"}
+
+
+def test_texts_of_unknown_language_have_the_direction_of_what_they_say(client, library):
+    library.newer = {"one": {"und": "مرحبا", "en": "hello"}}
+    library.refresh()
+    results = search(client())["results"]
+    assert {one["language"]: one["direction"] for one in results} == {"und": "auto", "en": "ltr"}
 
 
 def test_results_are_counted_by_language_most_first(client):
@@ -103,6 +116,7 @@ def test_the_index_is_described(client):
         "results": 1000,
         "query_characters": QUERY_CHARACTERS,
         "compared": MOST_COMPARED,
+        "compared_results": ALL_COMPARED,
     }
 
 
@@ -162,6 +176,10 @@ def test_it_is_not_ready_before_it_was_started(library):
         ({"policy": "balanced", "balance": 0}, "balance: should be greater than 0"),
         ({"quota": 2}, "quota is for policy quota, and the policy is score"),
         ({"policy": "quota", "quota": {"fr": 1}}, "quota: the index has no passages in fr"),
+        (
+            {"policy": "quota", "quota": {"sw": 1}, "languages": ["en"]},
+            "quota: languages does not have sw",
+        ),
         ({"/tmp/x": 1}, "body: there is a field that is not known"),
     ],
 )
@@ -191,6 +209,15 @@ def test_too_many_queries_to_compare_are_refused(client):
     answer = client().post("/compare", json={"queries": queries})
     assert answer.status_code == 422
     assert answer.json()["error"].startswith("queries: should have at most 12 items")
+
+
+def test_a_comparison_is_limited_as_a_whole(client):
+    one = client()
+    most = ALL_COMPARED // MOST_COMPARED
+    for k, status in ((most, 200), (most + 1, 422)):
+        answer = one.post("/compare", json={"queries": [{"query": "q"}] * MOST_COMPARED, "k": k})
+        assert answer.status_code == status
+    assert answer.json()["error"] == "body: 12 queries and k 201 are 2,412 passages; allowed: 2,400"
 
 
 @pytest.mark.parametrize(
@@ -240,10 +267,13 @@ def test_texts_of_another_type_are_not_read(client):
 
 
 def test_halves_of_characters_in_passages_can_be_sent(client, library):
-    library.newer = {"broken": {"en": "half \ud83d of a face"}}
+    library.newer = {"broken \ud83d": {"en": "half \ud83d of a face"}}
     library.refresh()
-    (result,) = search(client())["results"]
-    assert result["text"] == "half ? of a face"
+    one = client()
+    (result,) = search(one)["results"]
+    assert (result["doc_id"], result["text"]) == ("broken ?-en", "half ? of a face")
+    answer = one.post("/compare", json={"queries": [{"query": "a"}, {"query": "b"}]}).json()
+    assert answer["agreement"]["shared"] == [{"doc_id": "broken ?-en", "queries": [0, 1]}]
 
 
 @pytest.mark.parametrize("body", [b"x" * (BODY_BYTES + 1), b"x" * 3_000_000])
@@ -265,6 +295,7 @@ def test_unknown_paths_and_methods_have_the_form_of_all_errors(client):
         (one.get("/redoc"), 404),
         (one.get("/assets/..%2fapp.py"), 404),
         (one.get("/assets/index.html"), 404),
+        (one.get("/index/"), 404),
         (one.get("/search"), 405),
         (one.put("/index"), 405),
     ):
@@ -290,6 +321,56 @@ def test_what_an_index_cannot_answer_is_told_without_its_words(client, library, 
     assert answer.json()["error"] == "the index cannot answer this as it is asked"
     assert "/tmp" not in answer.text
     assert "ConfigError" in caplog.text and "private" not in caplog.text
+
+
+def test_an_index_that_cannot_be_read_is_no_fault_of_the_request(client, library, caplog):
+    library.error = ArtifactError("http://10.0.0.1: no Milvus answers there")
+    one = client()
+    answer = one.post("/search", json={"query": "q"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["error"] == "the index cannot be read now"
+    assert "no Milvus answers there" in caplog.text
+    assert 'isoglot_errors_total{kind="index"} 1.0' in one.get("/metrics").text
+
+
+def test_an_index_without_passages_finds_nothing(client, library):
+    library.newer = {}
+    library.refresh()
+    one = client()
+    assert search(one)["results"] == []
+    answer = one.post("/compare", json={"queries": [{"query": "a"}, {"query": "b"}]}).json()
+    assert [own["results"] for own in answer["answers"]] == [[], []]
+
+
+def test_passages_are_counted_by_the_thread_that_searches():
+    # A count may ask a server elsewhere; requests do not wait for it.
+    from fastapi.testclient import TestClient
+
+    from isoglot.serve.app import create_app
+
+    class Counted(Library):
+        counted_by = ()
+
+        @property
+        def sizes(self):
+            self.counted_by = (*self.counted_by, threading.current_thread().name)
+            return self._sizes
+
+        @sizes.setter
+        def sizes(self, sizes):
+            self._sizes = sizes
+
+    library = Counted()
+    app = create_app(library, encoder="mini", config=ServeConfig(refresh_s=0.02))
+    library.counted_by = ()
+    with TestClient(app) as one:
+        one.get("/index")
+        search(one, languages=["en"])
+        wait_until(lambda: library.counted_by)
+        library.sizes = {"en": 3}  # by somebody else, without a newer index to open
+        wait_until(lambda: one.get("/index").json()["passages"] == 3)
+        assert one.get("/index").json()["generation"] == 2
+    assert {name.partition("_")[0] for name in library.counted_by} == {"search"}
 
 
 def test_a_search_that_takes_too_long_is_given_up(client, library):

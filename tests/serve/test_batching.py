@@ -34,7 +34,7 @@ async def held_back(batcher, library, requests):
     library.hold.clear()
     tasks = []
     for queries, config in requests:
-        tasks.append(asyncio.create_task(batcher.search(queries, [None] * len(queries), config)))
+        tasks.append(asyncio.create_task(batcher.search(queries, config)))
         await asyncio.sleep(0.02)
     library.hold.set()
     return tasks
@@ -60,7 +60,7 @@ def test_a_query_that_finds_the_thread_idle_does_not_wait_for_others():
 
     async def work(batcher):
         for n in range(3):
-            await batcher.search([f"query {n}"], [None], TEN)
+            await batcher.search([f"query {n}"], TEN)
 
     run(work, library)
     assert library.batches == [["query 0"], ["query 1"], ["query 2"]]
@@ -104,18 +104,65 @@ def test_one_query_that_fails_does_not_spoil_the_others():
     assert [isinstance(answer, RuntimeError) for answer in answers] == [False, False, True, False]
 
 
+class Panic(BaseException):
+    """As a panic of Rust code, such as that of the tokenizers, comes to Python."""
+
+
+def test_not_even_a_panic_ends_the_search():
+    library = Library()
+
+    async def work(batcher):
+        library.error = Panic("text")
+        with pytest.raises(RuntimeError, match="the search failed: Panic"):
+            await batcher.search(["a"], TEN)
+        library.error = None
+        return await batcher.search(["b"], TEN)
+
+    assert len(run(work, library)[0]) == 10
+
+
+def test_what_was_given_up_is_not_tried_again_after_a_fault():
+    library = Library()
+    library.fail_on = "bad"
+
+    async def work(batcher):
+        tasks = await held_back(batcher, library, [(["a"], TEN)])
+        library.hold.clear()
+        requests = [([query], TEN) for query in ("bad", "given up")]
+        for queries, config in requests:
+            one = batcher.search(queries, config)
+            tasks.append(asyncio.create_task(one))
+        await tasks[0]
+        await asyncio.sleep(0.05)  # the two are at work
+        tasks[2].cancel()
+        library.hold.set()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    run(work, library)
+    assert library.batches == [["a"], ["bad", "given up"], ["bad"]]
+
+
+def test_a_request_of_more_queries_than_may_wait_is_let_in_where_nobody_waits():
+    library = Library()
+
+    async def work(batcher):
+        return await batcher.search(["a"] * 12, TEN)
+
+    assert len(run(work, library, most_waiting=3)) == 12
+
+
 def test_more_than_may_wait_are_refused_at_once():
     library = Library()
 
     async def work(batcher):
         library.hold.clear()
-        first = asyncio.create_task(batcher.search(["first"], [None], TEN))
+        first = asyncio.create_task(batcher.search(["first"], TEN))
         await asyncio.sleep(0.02)
-        second = asyncio.create_task(batcher.search(["a", "b"], [None, None], TEN))
+        second = asyncio.create_task(batcher.search(["a", "b"], TEN))
         await asyncio.sleep(0.02)
         assert batcher.waiting == 2
         with pytest.raises(OverloadedError):
-            await batcher.search(["c", "d"], [None, None], TEN)
+            await batcher.search(["c", "d"], TEN)
         library.hold.set()
         await asyncio.gather(first, second)
         assert batcher.waiting == 0
@@ -130,15 +177,15 @@ def test_a_request_that_was_given_up_is_not_searched():
         tasks = await held_back(batcher, library, [(["a"], TEN)])
         library.hold.clear()
         await asyncio.gather(*tasks)
-        running = asyncio.create_task(batcher.search(["b"], [None], TEN))
+        running = asyncio.create_task(batcher.search(["b"], TEN))
         await asyncio.sleep(0.02)
-        given_up = asyncio.create_task(batcher.search(["c"], [None], TEN))
+        given_up = asyncio.create_task(batcher.search(["c"], TEN))
         await asyncio.sleep(0.02)
         given_up.cancel()
         await asyncio.sleep(0)
         library.hold.set()
         await running
-        await batcher.search(["d"], [None], TEN)
+        await batcher.search(["d"], TEN)
 
     run(work, library)
     assert library.batches == [["a"], ["b"], ["d"]]
@@ -147,7 +194,6 @@ def test_a_request_that_was_given_up_is_not_searched():
 def test_the_index_is_refreshed_between_searches_and_never_under_one():
     library = Library()
     events = []
-    library.refresh = lambda: events.append("refresh") or True
     searched = library.search
 
     def search(*arguments):
@@ -161,10 +207,10 @@ def test_the_index_is_refreshed_between_searches_and_never_under_one():
     async def work(batcher):
         tasks = await held_back(batcher, library, [(["a"], TEN)])
         library.hold.clear()
-        refreshing = asyncio.create_task(batcher.refresh())
+        refreshing = asyncio.create_task(batcher.between(lambda: events.append("refresh") or 7))
         await asyncio.sleep(0.02)
         library.hold.set()
-        assert await refreshing is True
+        assert await refreshing == 7
         await asyncio.gather(*tasks)
 
     run(work, library)
@@ -176,7 +222,7 @@ def test_what_waits_at_the_end_is_given_up():
     library.hold.clear()
 
     async def work(batcher):
-        tasks = [asyncio.create_task(batcher.search([q], [None], TEN)) for q in ("a", "b")]
+        tasks = [asyncio.create_task(batcher.search([q], TEN)) for q in ("a", "b")]
         await asyncio.sleep(0.02)
         batcher.close()
         library.hold.set()

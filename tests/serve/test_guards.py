@@ -140,6 +140,18 @@ def test_on_this_machine_only_its_own_names_count_unless_there_is_a_key():
     assert host_names(ServeConfig(), None) == ["localhost", "127.0.0.1", "::1"]
     assert host_names(ServeConfig(allowed_hosts=("search.example",)), None)[-1] == "search.example"
     assert host_names(ServeConfig(), KEY) is None
+    names = ["localhost", "127.0.0.1", "::1", "search.example"]
+    assert host_names(ServeConfig(allowed_hosts=("search.example",)), KEY) == names
+    outside = ServeConfig(host="192.0.2.1", no_key=True, allowed_hosts=("search.example",))
+    assert host_names(outside, None) == [*names[:3], "192.0.2.1", names[3]]
+
+
+@pytest.mark.parametrize(
+    "name", ["http://search.example", "search.example:8000", "", "[::1]", "a b"]
+)
+def test_a_host_name_that_nobody_could_ask_for_is_refused(name):
+    with pytest.raises(ConfigError, match=r"--allow-host .*is no host name; give the name alone"):
+        host_names(ServeConfig(allowed_hosts=(name,)), None)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "search.example"])

@@ -176,6 +176,35 @@ def test_a_second_request_on_a_connection_is_timed_like_the_first(process):
         assert time.monotonic() - started < 5
 
 
+def test_a_client_that_asks_on_and_reads_nothing_is_cut_off(process):
+    keep = head(method=b"GET /openapi.json").replace(b"Connection: close\r\n", b"")
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", process.port))
+        connection.settimeout(5)
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            while True:
+                connection.sendall(keep * 100)
+
+
+def test_an_answer_that_is_read_slowly_is_sent_to_its_end(process):
+    keep = head(method=b"GET /openapi.json").replace(b"Connection: close\r\n", b"") * 400
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        connection.connect(("127.0.0.1", process.port))
+        connection.settimeout(5)
+        sender = threading.Thread(target=connection.sendall, args=(keep + head(),))
+        sender.start()
+        received = 0
+        started = time.monotonic()
+        while part := connection.recv(65536):
+            received += len(part)
+            if time.monotonic() - started < 2:
+                time.sleep(0.02)
+        sender.join()
+    assert received > 400 * 10_000
+
+
 def test_answers_on_a_kept_connection_do_not_wait_for_packets_to_be_confirmed(process):
     connection = http.client.HTTPConnection("127.0.0.1", process.port)
     seconds = []

@@ -21,6 +21,12 @@ def test_questions_are_read_with_the_languages_of_the_project(tmp_path):
     assert question.text == {"en": "Why does the moon change?", "zh": "月亮为什么会变？"}
 
 
+def test_only_ends_of_lines_end_a_line(tmp_path):
+    line = '{"id": "x", "text": {"en": "one\u2028two\u0085three"}}\r'
+    (question,) = read_questions(write(tmp_path / "q.jsonl", line))
+    assert question.text == {"en": "one\u2028two\u0085three"}
+
+
 def test_the_embedded_ones_are_there_in_many_languages():
     questions = embedded_questions()
     assert len(questions) == 48

@@ -35,6 +35,9 @@ def search(
         str | None,
         typer.Option(help="How languages share the answer: score (default), balanced or quota."),
     ] = None,
+    balance: Annotated[
+        float | None, typer.Option(help="With policy balanced: how much. Default 0.12.")
+    ] = None,
     quota: Annotated[
         str | None,
         typer.Option(metavar="N|LANG=N,...", help="With policy quota: passages per language."),
@@ -63,6 +66,7 @@ def search(
     wanted = {
         "k": k,
         "policy": policy,
+        "balance": balance,
         "quota": _parse_quota(quota) if quota is not None else None,
         "languages": languages.split(",") if languages is not None else None,
         "words": words or None,

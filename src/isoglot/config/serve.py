@@ -10,7 +10,7 @@ from isoglot.config.loading import StrictModel
 from isoglot.config.search import Policy
 from isoglot.config.types import Positive
 
-__all__ = ["BODY_BYTES", "MOST_COMPARED", "QUERY_CHARACTERS", "ServeConfig"]
+__all__ = ["ALL_COMPARED", "BODY_BYTES", "MOST_COMPARED", "QUERY_CHARACTERS", "ServeConfig"]
 
 BODY_BYTES = 64 * 1024
 """Of a request at most."""
@@ -18,6 +18,8 @@ QUERY_CHARACTERS = 2000
 """Of a query at most: an encoder cuts much earlier, and the time to split it into words counts."""
 MOST_COMPARED = 12
 """Queries side by side at most."""
+ALL_COMPARED = 2400
+"""Passages of a comparison at most, those of all queries together."""
 
 Seconds = Annotated[float, Field(gt=0.0)]
 
@@ -33,8 +35,9 @@ class ServeConfig(StrictModel):
     """Let other machines in without an API key."""
     allowed_hosts: tuple[str, ...] = ()
     """Names under which the service is asked besides those of this machine, such as that of a
-    proxy. They are checked where there is no API key, so that a web page elsewhere cannot have a
-    browser ask the service under a name of its own (DNS rebinding)."""
+    proxy. Names are checked if there are any here, and on a loopback address without an API key,
+    so that a web page elsewhere cannot have a browser ask the service under a name of its own (DNS
+    rebinding)."""
     policy: Policy = "score"
     """Of requests that name none."""
     log_queries: bool = False

@@ -119,7 +119,7 @@ class StoredPassages(Sequence[Passage]):
         wanted = set(langs)
         return StoredPassages(part for part in self._parts if part.lang in wanted)
 
-    def slice(self, start: int, stop: int) -> StoredPassages:
+    def rows(self, start: int, stop: int) -> StoredPassages:
         """Return the passages of some rows, without copying them."""
         parts = zip(self._parts, self._starts[:-1], strict=True)
         return StoredPassages(

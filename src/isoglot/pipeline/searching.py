@@ -50,7 +50,7 @@ def search_file(
                 for start in range(0, len(own), _QUERIES_AT_A_TIME):
                     part = own[start : start + _QUERIES_AT_A_TIME]
                     texts = [query.text for query in part]
-                    answers = searcher.search(texts, config, [query.lang for query in part])
+                    answers = searcher.search(texts, config)
                     for query, hits in zip(part, answers, strict=True):
                         file.writelines(_lines(query.query_id, hits))
                         langs.update(hit.lang for hit in hits)

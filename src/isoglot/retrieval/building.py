@@ -11,20 +11,20 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isoglot.artifacts import write_json
+from isoglot.artifacts import read_json, write_json
 from isoglot.data.corpus import store_passages
 from isoglot.errors import ArtifactError
 from isoglot.lexical.stored import build_words
 from isoglot.progress import progress_bar
 from isoglot.retrieval.engine import SAMPLE
-from isoglot.retrieval.kinds import Kind, explain_kind, import_faiss, new_index
+from isoglot.retrieval.kinds import Kind, breadths, explain_kind, import_faiss, new_index
 from isoglot.retrieval.manifest import SEGMENTS, Entry, sync_folder
 from isoglot.retrieval.segments import (
     PASSAGES,
@@ -37,11 +37,13 @@ from isoglot.retrieval.segments import (
 )
 from isoglot.retrieval.sources import SegmentSource
 
-__all__ = ["Plan", "build_segment", "measure_recall"]
+__all__ = ["Plan", "build_segment", "measure_recall", "search_exactly"]
 
 _ROWS_AT_A_TIME = 16_384
 _TRAINING_ROWS = 262_144
 _POINTS_PER_CENTROID = 64
+_RECALL = 0.97
+"""Of the exact best, that an approximate index is to find."""
 _RECALL_QUERIES = 200
 _RECALL_DEPTH = 10
 
@@ -99,7 +101,7 @@ def build_segment(root: Path, plan: Plan, *, show_progress: bool = False) -> tup
         folder.mkdir(parents=True)
         _write(folder, plan, show_progress)
         # faiss does not say so if the last bytes found no room, but refuses to open the file.
-        segment = Segment.open(folder)
+        quality = _tune(Segment.open(folder))
         _sync(folder)
         folder.replace(final)
     except (OSError, RuntimeError) as error:  # faiss raises the latter when it cannot write
@@ -107,21 +109,36 @@ def build_segment(root: Path, plan: Plan, *, show_progress: bool = False) -> tup
         raise ArtifactError(f"{final}: cannot be written ({reason})") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # what is left takes room, if the disk is full
-    quality = "" if plan.kind == "flat" else _recall_line(segment)
     seconds = time.monotonic() - began
     kind = f"{plan.kind} ({explain_kind(plan.kind)})"
     return entry, f"{lang}: {plan.rows:,} passages, {kind}{quality}, {seconds:.1f} s"
 
 
-def measure_recall(segment: Segment, queries: NDArray[np.float32], depth: int) -> float:
-    """Return the share of the exact best that a segment finds.
+def measure_recall(
+    segment: Segment, queries: NDArray[np.float32], exact: NDArray[np.int64]
+) -> float:
+    """Return the share of the exact best that a segment finds among as many.
 
     Args:
         segment: To be searched.
         queries: (queries, dim).
-        depth: Passages per query.
+        exact: (queries, depth): see `search_exactly`.
+    """
+    found, _ = segment.search(queries, exact.shape[1])
+    hits = (found[:, :, None] == exact[:, None, :]).any(axis=2)
+    return float(hits.sum() / exact.size)
+
+
+def search_exactly(segment: Segment, queries: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
+    """Return the rows of the best passages, from a comparison with all vectors: (queries, depth).
+
+    Args:
+        segment: Of which no passage is deleted.
+        queries: (queries, dim).
+        depth: Passages per query; of a smaller segment, all.
     """
     faiss = import_faiss()
+    depth = min(depth, segment.rows)
     best = np.full((len(queries), depth), -np.inf, dtype=np.float32)
     exact = np.zeros((len(queries), depth), dtype=np.int64)
     for rows in _row_blocks(0, segment.rows):
@@ -133,21 +150,30 @@ def measure_recall(segment: Segment, queries: NDArray[np.float32], depth: int) -
         order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
         best = np.take_along_axis(scores, order, axis=1)
         exact = np.take_along_axis(found, order, axis=1)
-    approximate, _ = segment.search(queries, depth)
-    hits = (approximate[:, :, None] == exact[:, None, :]).any(axis=2)
-    return float(hits.sum() / min(depth, segment.rows) / len(queries))
+    return exact
 
 
-def _recall_line(segment: Segment) -> str:
-    """Measure with vectors between two passages each: a passage's own would find itself."""
-    if segment.rows == 1:
+def _tune(segment: Segment) -> str:
+    """Record how wide the index must be searched to find `_RECALL` of the exact best; say so.
+
+    Queries are vectors midway between two passages: a passage's own would lead to itself. Real
+    questions find about as much (docs/search.md).
+    """
+    if segment.kind == "flat":
         return ""
-    sample = segment.sample[: 2 * _RECALL_QUERIES]
-    half = len(sample) // 2
-    queries = sample[:half] + sample[half : 2 * half]
+    half = min(_RECALL_QUERIES, -(-len(segment.sample) // 2))
+    queries = segment.sample[:half] + segment.sample[-half:]
     queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-12)
-    recall = measure_recall(segment, queries, _RECALL_DEPTH)
-    return f", recall@{_RECALL_DEPTH} {recall:.3f} of exact search"
+    exact = search_exactly(segment, queries, _RECALL_DEPTH)
+    recall = 0.0
+    for breadth in breadths(segment.kind, segment.index):
+        segment = replace(segment, breadth=breadth)
+        recall = measure_recall(segment, queries, exact)
+        if recall >= _RECALL:
+            break
+    record = read_json(segment.folder / RECORD)
+    write_json(segment.folder / RECORD, {**record, "breadth": segment.breadth})
+    return f", recall@{_RECALL_DEPTH} {recall:.3f} of exact search, breadth {segment.breadth}"
 
 
 def _write(folder: Path, plan: Plan, show_progress: bool) -> None:
@@ -168,7 +194,7 @@ def _write(folder: Path, plan: Plan, show_progress: bool) -> None:
         texts = (passage.text for passage in source.passages(start, stop))
         build_words(folder / WORDS, source.lang, texts)
     record = {"lang": source.lang, "kind": plan.kind, "rows": plan.rows, "dtype": plan.dtype}
-    write_json(folder / RECORD, record)
+    write_json(folder / RECORD, {**record, "breadth": 0})
 
 
 def _write_index(folder: Path, plan: Plan, draw: np.random.Generator, show_progress: bool) -> None:

@@ -8,7 +8,9 @@ al. 2011) take a byte for four dimensions, and the best are scored again with th
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -22,8 +24,11 @@ __all__ = [
     "HNSW_ROWS",
     "KINDS",
     "Kind",
+    "breadths",
     "choose_kind",
     "comparing_all_is_cheaper",
+    "compute_in_one_thread",
+    "cores",
     "explain_kind",
     "import_faiss",
     "new_index",
@@ -40,13 +45,14 @@ HNSW_ROWS = 2_000_000
 _LINKS = 32
 """Neighbours of a vector in the graph."""
 _BUILD_BREADTH = 120
-_SEARCH_BREADTH = 128
+_BREADTHS = (64, 128, 256, 512, 1024)
+"""Candidates that a walk through the graph keeps."""
 _LEAST_PQ_ROWS = 10_000
 """Fewer do not train 256 centroids of each part of the vector well."""
 _DIMS_PER_BYTE = 4
 _ROWS_PER_LIST = 39
 """Training vectors per list below which FAISS warns."""
-_SHARE_OF_LISTS = 1 / 32
+_SHARES_OF_LISTS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4)
 _LEAST_LISTS = 16
 
 
@@ -107,12 +113,22 @@ def new_index(kind: Kind, dim: int, rows: int, dtype: str) -> Any:  # noqa: ANN4
     return index
 
 
-def search_parameters(kind: Kind, index: Any, k: int, live: float, selector: Any) -> Any:  # noqa: ANN401
+def breadths(kind: Kind, index: Any) -> tuple[int, ...]:  # noqa: ANN401 - faiss has no types
+    """Return how wide an index can be searched, narrowest first; see `search_parameters`."""
+    if kind == "hnsw":
+        return _BREADTHS
+    if kind == "ivf-pq":
+        lists = (max(_LEAST_LISTS, math.ceil(index.nlist * share)) for share in _SHARES_OF_LISTS)
+        return tuple(dict.fromkeys(min(index.nlist, count) for count in lists))
+    return (0,)
+
+
+def search_parameters(kind: Kind, breadth: int, k: int, live: float, selector: Any) -> Any:  # noqa: ANN401
     """Return how to search.
 
     Args:
         kind: Of the index.
-        index: ``faiss.Index``.
+        breadth: Candidates of a graph, or lists that are looked at.
         k: Passages per query.
         live: Share of the rows that count: a graph is searched the wider the more are deleted, for
             they take places among the candidates.
@@ -120,21 +136,20 @@ def search_parameters(kind: Kind, index: Any, k: int, live: float, selector: Any
     """
     faiss = import_faiss()
     if kind == "hnsw":
-        return faiss.SearchParametersHNSW(efSearch=_breadth(k, live), sel=selector)
+        return faiss.SearchParametersHNSW(efSearch=_walk(breadth, k, live), sel=selector)
     if kind == "ivf-pq":
-        probed = max(_LEAST_LISTS, math.ceil(index.nlist * _SHARE_OF_LISTS))
-        return faiss.SearchParametersIVF(nprobe=min(index.nlist, probed), sel=selector)
+        return faiss.SearchParametersIVF(nprobe=breadth, sel=selector)
     return faiss.SearchParameters(sel=selector)
 
 
-def comparing_all_is_cheaper(kind: Kind, k: int, rows: int, live_rows: int) -> bool:
+def comparing_all_is_cheaper(kind: Kind, breadth: int, k: int, rows: int, live_rows: int) -> bool:
     """Say whether so much of a graph is deleted that comparing with the rest costs less.
 
     A walk compares with about as many vectors as its candidates have neighbours.
     """
     if kind != "hnsw" or live_rows == rows:
         return False
-    return live_rows <= _LINKS * _breadth(k, live_rows / rows)
+    return live_rows <= _LINKS * _walk(breadth, k, live_rows / rows)
 
 
 def search_all(
@@ -158,6 +173,22 @@ def search_all(
     return scores, rows
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def compute_in_one_thread() -> None:
+    """Keep FAISS in the calling thread: several that search side by side have the cores already.
+
+    Threads of its own in each of them would wait for each other, at many times the cost.
+    """
+    with contextlib.suppress(ConfigError):  # Milvus is searched without it
+        import_faiss().omp_set_num_threads(1)
+
+
 def import_faiss() -> Any:  # noqa: ANN401 - faiss has no types
     """Return faiss.
 
@@ -173,8 +204,8 @@ def import_faiss() -> Any:  # noqa: ANN401 - faiss has no types
     return faiss
 
 
-def _breadth(k: int, live: float) -> int:
-    return math.ceil(max(_SEARCH_BREADTH, 2 * k) / live)
+def _walk(breadth: int, k: int, live: float) -> int:
+    return math.ceil(max(breadth, 2 * k) / live)
 
 
 def _lists(rows: int) -> int:

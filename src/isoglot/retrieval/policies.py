@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from isoglot.config.search import SearchConfig
 from isoglot.errors import ConfigError, did_you_mean
-from isoglot.retrieval.calibration import read_background
+from isoglot.retrieval.calibration import Background
 
 __all__ = ["Merged", "Pool", "balance", "merge"]
 
@@ -26,10 +26,6 @@ class Pool:
     lang: str
     scores: NDArray[np.float32]
     """(queries, found), best first; minus infinity behind the last."""
-    background: NDArray[np.float32]
-    """(queries, sample): scores with random passages of the language."""
-    size: int
-    """Passages of the language in the index."""
 
 
 @dataclass(frozen=True)
@@ -56,20 +52,15 @@ class _Candidates:
     """(candidates,): place within the pool, 0 for its best."""
 
 
-def merge(
-    pools: Sequence[Pool],
-    config: SearchConfig,
-    query_langs: Sequence[str | None] | None = None,
-) -> Merged:
+def merge(pools: Sequence[Pool], background: Background, config: SearchConfig) -> Merged:
     """Merge the rankings of several languages by the policy of the configuration.
 
     Of equal scores the higher similarity comes first, then the earlier pool, then the better place.
 
     Args:
         pools: One or more, of the same queries; each with its ``config.k`` best passages, or all.
+        background: How these queries score against passages in general.
         config: Policy, length of the answers, and the policy's options.
-        query_langs: Languages of the queries where they are known. No policy needs them so far:
-            what is fair to a language does not depend on who asks.
 
     Raises:
         ConfigError: If a language has a quota and no pool.
@@ -77,7 +68,6 @@ def merge(
     candidates = _line_up(pools)
     if config.policy == "score":
         return _take_best(candidates, candidates.scores.astype(np.float64), config.k)
-    background = read_background([pool.background for pool in pools])
     standard = background.standardize(candidates.scores)
     if config.policy == "balanced":
         ranked_by = balance(standard, candidates.places, config.balance)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +14,18 @@ from isoglot.config.search import SearchConfig
 from isoglot.encoding.shards import Origin
 from isoglot.errors import ConfigError, DataError, did_you_mean
 from isoglot.evaluation.vectors import prepare_vectors
-from isoglot.retrieval.calibration import read_background
+from isoglot.retrieval.calibration import Moments
 from isoglot.retrieval.engine import Candidates, Engine
-from isoglot.retrieval.fusion import DEPTH, fuse, unite
+from isoglot.retrieval.fusion import DEPTH, Heads, fuse, unite
+from isoglot.retrieval.kinds import compute_in_one_thread, cores
 from isoglot.retrieval.policies import Merged, Pool, merge
 
 __all__ = ["Hit", "QueryEncoder", "Searcher"]
 
 _QUERIES_AT_A_TIME = 256
+_MOMENTS_KEPT = 8
+"""Of sets of languages: at 768 numbers 2.4 MB each."""
+_T = TypeVar("_T")
 
 
 class Hit(NamedTuple):
@@ -60,89 +66,98 @@ class Searcher:
         *,
         reopen: Callable[[Engine], Engine | None] | None = None,
     ) -> None:
-        self._engine = engine
+        self._state = _State(engine)
         self._encoder = encoder
         self._reopen = reopen
+        self._threads = ThreadPoolExecutor(cores(), "search", compute_in_one_thread)
 
     @property
     def origin(self) -> Origin:
         """What made the vectors."""
-        return self._engine.origin
+        return self._state.engine.origin
 
     @property
     def sizes(self) -> Mapping[str, int]:
         """Passages by language, languages sorted."""
-        return self._engine.sizes
+        return self._state.engine.sizes
 
     @property
     def has_words(self) -> bool:
         """Whether rankings can be fused with BM25."""
-        return self._engine.has_words
+        return self._state.engine.has_words
 
     def refresh(self) -> bool:
         """Go on with the latest state of the index; say whether there was a newer one.
 
         Searches that have begun end with the state they began with.
         """
-        newer = self._reopen(self._engine) if self._reopen is not None else None
+        newer = self._reopen(self._state.engine) if self._reopen is not None else None
         if newer is not None:
-            self._engine = newer
+            self._state = _State(newer)
         return newer is not None
 
-    def search(
-        self,
-        queries: Sequence[str],
-        config: SearchConfig,
-        query_langs: Sequence[str | None] | None = None,
-    ) -> list[list[Hit]]:
+    def search(self, queries: Sequence[str], config: SearchConfig) -> list[list[Hit]]:
         """Return the passages that answer each query, best first.
 
         Args:
             queries: Any number.
             config: How many passages, in which languages, by which policy.
-            query_langs: Languages of the queries where they are known.
 
         Raises:
             ConfigError: If the index has no passages in a language asked for, or no words.
             DataError: If a query is empty.
         """
-        engine = self._engine
-        langs = _choose_languages(engine, config)
+        state = self._state
+        langs = _choose_languages(state.engine, config)
         for number, query in enumerate(queries):
             if not query.strip():
                 raise DataError(f"query {number + 1} is empty; write what you look for")
         answers: list[list[Hit]] = []
         for start in range(0, len(queries), _QUERIES_AT_A_TIME):
-            part = slice(start, start + _QUERIES_AT_A_TIME)
-            known = None if query_langs is None else query_langs[part]
-            answers += self._answer(engine, langs, queries[part], config, known)
+            part = queries[start : start + _QUERIES_AT_A_TIME]
+            answers += self._answer(state, langs, part, config)
         return answers
 
     def _answer(
-        self,
-        engine: Engine,
-        langs: Sequence[str],
-        queries: Sequence[str],
-        config: SearchConfig,
-        query_langs: Sequence[str | None] | None,
+        self, state: _State, langs: tuple[str, ...], queries: Sequence[str], config: SearchConfig
     ) -> list[list[Hit]]:
+        engine = state.engine
         vectors = prepare_vectors(
             self._encoder.encode(queries, "query"),
             queries,
             what="query",
             similarity=engine.origin.similarity,
         )
+        background = state.moments(langs).background(vectors)
         if config.words:
-            found = _find_with_words(engine, langs, queries, vectors, config.k)
+            heads = self._each(langs, partial(_find_heads, engine, queries, vectors, config.k))
+            fused = fuse(heads, background, config.k)
+            found = [
+                _Found(lang, one.candidates, one.similarities)
+                for lang, one in zip(langs, fused, strict=True)
+            ]
         else:
-            calibrated = config.policy != "score"
-            found = _find(engine, langs, vectors, config.k, calibrated=calibrated)
-        sizes = engine.sizes
-        pools = [
-            Pool(one.lang, one.candidates.scores, one.background, sizes.get(one.lang, 0))
-            for one in found
-        ]
-        return _collect(engine, found, merge(pools, config, query_langs))
+            found = self._each(langs, partial(_find, engine, vectors, config.k))
+        pools = [Pool(one.lang, one.candidates.scores) for one in found]
+        return _collect(engine, found, merge(pools, background, config))
+
+    def _each(self, langs: Sequence[str], find: Callable[[str], _T]) -> list[_T]:
+        """Search languages side by side; a single one has all cores for its queries."""
+        if len(langs) == 1:
+            return [find(langs[0])]
+        return list(self._threads.map(find, langs))
+
+
+class _State:
+    """An engine, and what was learned from it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.moments = lru_cache(_MOMENTS_KEPT)(self._learn)
+        """Moments of the samples of some languages."""
+
+    def _learn(self, langs: tuple[str, ...]) -> Moments:
+        return Moments.of([self.engine.sample(lang) for lang in langs])
 
 
 class _Found(NamedTuple):
@@ -153,13 +168,11 @@ class _Found(NamedTuple):
     """(queries, found); what the policy goes by."""
     similarities: NDArray[np.float32]
     """(queries, found)."""
-    background: NDArray[np.float32]
-    """(queries, sample): similarities with passages drawn at random; none if nobody asks."""
 
 
-def _choose_languages(engine: Engine, config: SearchConfig) -> list[str]:
+def _choose_languages(engine: Engine, config: SearchConfig) -> tuple[str, ...]:
     sizes = engine.sizes
-    langs = list(config.languages or sizes)
+    langs = tuple(config.languages or sizes)
     if not sizes:
         raise DataError("the index has no passages; add some with isoglot index --add")
     for lang in langs:
@@ -171,42 +184,20 @@ def _choose_languages(engine: Engine, config: SearchConfig) -> list[str]:
     return langs
 
 
-def _find(
-    engine: Engine,
-    langs: Sequence[str],
-    vectors: NDArray[np.float32],
-    k: int,
-    *,
-    calibrated: bool = True,
-) -> list[_Found]:
-    """Find the best passages of each language by similarity."""
-    found = []
-    nothing = np.empty((len(vectors), 0), dtype=np.float32)
-    for lang in langs:
-        candidates = engine.search(lang, vectors, k)
-        background = vectors @ engine.sample(lang).T if calibrated else nothing
-        found.append(_Found(lang, candidates, candidates.scores, background))
-    return found
+def _find(engine: Engine, vectors: NDArray[np.float32], k: int, lang: str) -> _Found:
+    """Find the best passages of a language by similarity."""
+    candidates = engine.search(lang, vectors, k)
+    return _Found(lang, candidates, candidates.scores)
 
 
-def _find_with_words(
-    engine: Engine,
-    langs: Sequence[str],
-    queries: Sequence[str],
-    vectors: NDArray[np.float32],
-    k: int,
-) -> list[_Found]:
-    """Find the best passages of each language by similarity and BM25."""
-    dense = _find(engine, langs, vectors, max(k, DEPTH))
-    heads = []
-    for lang, own in zip(langs, dense, strict=True):
-        words = engine.search_words(lang, queries, max(k, DEPTH))
-        heads.append(unite(own.candidates, words, engine.score(lang, vectors, words.keys)))
-    fused = fuse(heads, read_background([own.background for own in dense]), k)
-    return [
-        _Found(own.lang, one.candidates, one.similarities, own.background)
-        for own, one in zip(dense, fused, strict=True)
-    ]
+def _find_heads(
+    engine: Engine, queries: Sequence[str], vectors: NDArray[np.float32], k: int, lang: str
+) -> Heads:
+    """Find the best passages of a language by similarity and by BM25."""
+    depth = max(k, DEPTH)
+    words = engine.search_words(lang, queries, depth)
+    similarities = engine.score(lang, vectors, words.keys)
+    return unite(engine.search(lang, vectors, depth), words, similarities)
 
 
 def _collect(engine: Engine, found: Sequence[_Found], merged: Merged) -> list[list[Hit]]:

@@ -51,7 +51,7 @@ PASSAGES = "passages"
 WORDS = "words"
 
 NO_ROW = -1
-_REFINED = 8
+_REFINED = 16
 """Compressed vectors give so many candidates per passage wanted; their own vectors choose."""
 
 
@@ -70,6 +70,8 @@ class Segment:
     """(rows, dim), memory-mapped; None where the index can give them back."""
     sample: NDArray[np.float32]
     """Vectors of passages drawn at random: (sample, dim)."""
+    breadth: int
+    """How wide the index is searched: see ``kinds.search_parameters``."""
     words: Words | None
     deleted: NDArray[np.bool_] | None = None
     """(rows,): which no longer count; None if all do."""
@@ -93,6 +95,7 @@ class Segment:
             words = open_words(folder / WORDS) if (folder / WORDS).is_dir() else None
             stored = open_passages(folder / PASSAGES)
             lang, kind, rows = record["lang"], record["kind"], record["rows"]
+            breadth = record["breadth"]
         except (RuntimeError, OSError, ValueError, KeyError, TypeError) as error:
             reason = str(error).splitlines()[0]
             raise ArtifactError(f"{folder}: a damaged segment ({reason}); index again") from error
@@ -101,7 +104,7 @@ class Segment:
                 f"{folder}: {len(stored)} passages, {index.ntotal} vectors, and {rows} of each "
                 "when it was made; index again"
             )
-        return cls(folder, lang, kind, stored, index, vectors, sample, words, deleted)
+        return cls(folder, lang, kind, stored, index, vectors, sample, breadth, words, deleted)
 
     @property
     def rows(self) -> int:
@@ -147,9 +150,10 @@ class Segment:
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return scores and rows: (queries, wide), of which the first ``k`` are there."""
         kind, index, selector = self.kind, self.index, self._selector
-        if comparing_all_is_cheaper(kind, wide, self.rows, self.live_rows):
+        if comparing_all_is_cheaper(kind, self.breadth, wide, self.rows, self.live_rows):
             return search_all(kind, index, queries, wide, selector)
-        params = search_parameters(kind, index, wide, self.live_rows / self.rows, selector)
+        live = self.live_rows / self.rows
+        params = search_parameters(kind, self.breadth, wide, live, selector)
         scores, rows = index.search(queries, wide, params=params)
         short = np.flatnonzero(rows[:, k - 1] == NO_ROW)
         if short.size:

@@ -90,7 +90,7 @@ class LanguageSource:
 
     def passages(self, start: int, stop: int) -> Iterator[Passage]:
         """Yield the passages of some rows."""
-        yield from self._stored.slice(start, stop)
+        yield from self._stored.rows(start, stop)
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the vectors of some rows, which ascend: (rows, dim).
@@ -135,7 +135,7 @@ class MergedSource:
                 first, last = int(own[0]), int(own[-1])
                 kept = np.zeros(last + 1 - first, dtype=np.bool_)
                 kept[own - first] = True
-                yield from itertools.compress(segment.stored.slice(first, last + 1), kept.tolist())
+                yield from itertools.compress(segment.stored.rows(first, last + 1), kept.tolist())
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the vectors of some rows, which ascend: (rows, dim)."""
@@ -184,7 +184,7 @@ def _refuse_other_ids(shards: EmbeddingShards, stored: StoredPassages, lang: str
     """Compare the ids of the vectors with those of the passages, in their order."""
     start = 0
     for _, ids in shards.ids("passages"):
-        there = stored.slice(start, start + len(ids)).doc_ids.to_pylist()
+        there = stored.rows(start, start + len(ids)).doc_ids.to_pylist()
         if ids != there:
             place = next(
                 (

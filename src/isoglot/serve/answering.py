@@ -6,13 +6,15 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from isoglot.config.search import Policy
+from isoglot.languages import UNDETERMINED
 from isoglot.reporting.html.names import language_name, text_direction
 from isoglot.serve.messages import (
     Agreement,
     Compared,
+    Direction,
     LanguageCount,
     LanguageFacts,
     Result,
@@ -94,7 +96,7 @@ def _answered(found: Sequence[Found], query_language: str | None) -> dict[str, A
 def _result(rank: int, hit: Found) -> Result:
     return Result.model_construct(
         rank=rank,
-        doc_id=hit.doc_id,
+        doc_id=_sendable(hit.doc_id),
         language=hit.lang,
         name=language_name(hit.lang),
         direction=_direction(hit.lang),
@@ -118,5 +120,5 @@ def _sendable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _direction(lang: str) -> Literal["ltr", "rtl"]:
-    return cast("Literal['ltr', 'rtl']", text_direction(lang))
+def _direction(lang: str) -> Direction:
+    return "auto" if lang == UNDETERMINED else cast("Direction", text_direction(lang))

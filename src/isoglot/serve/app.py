@@ -90,6 +90,7 @@ def create_app(
         # Their pages load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         separate_input_output_schemas=False,
     )
     add_handlers(app)
@@ -123,7 +124,7 @@ def _answers(service: Service) -> APIRouter:
     async def search(request: SearchRequest) -> SearchAnswer:
         """Return the passages that answer a query best, under a policy."""
         config = service.search_config(request)
-        (found,), seconds = await service.find([request.query], [request.query_language], config)
+        (found,), seconds = await service.find([request.query], config)
         return search_answer(found, request.query_language, config.policy, seconds)
 
     @router.post("/compare", summary="Search with a question's translations, side by side")
@@ -131,12 +132,12 @@ def _answers(service: Service) -> APIRouter:
         """Return the passages of every query, and what the answers have in common."""
         config = service.search_config(request)
         texts = [query.query for query in request.queries]
-        langs = [query.language for query in request.queries]
-        found, seconds = await service.find(texts, langs, config)
+        found, seconds = await service.find(texts, config)
         pairs = zip(request.queries, found, strict=True)
+        answers = [compared(query, hits) for query, hits in pairs]
         return CompareAnswer(
-            answers=[compared(query, hits) for query, hits in pairs],
-            agreement=agreement([[hit.doc_id for hit in hits] for hits in found]),
+            answers=answers,
+            agreement=agreement([[one.doc_id for one in answer.results] for answer in answers]),
             policy=config.policy,
             took_ms=round(seconds * 1000, 2),
         )
@@ -151,7 +152,7 @@ def _facts(service: Service) -> APIRouter:
     @router.get("/index", summary="Languages, encoder, policies and limits")
     async def index() -> IndexAnswer:
         """Say what is searched, and how."""
-        sizes = dict(sorted(service.searcher.sizes.items()))
+        sizes = dict(sorted(service.sizes.items()))
         return IndexAnswer(
             languages=language_counts(sizes),
             passages=sum(sizes.values()),

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from isoglot.config.search import SearchConfig
 from isoglot.serve.searches import Found, Searches
@@ -18,6 +19,7 @@ from isoglot.serve.searches import Found, Searches
 __all__ = ["Batcher", "OverloadedError"]
 
 Answers = Sequence[Sequence[Found]]
+T = TypeVar("T")
 
 
 class OverloadedError(Exception):
@@ -29,7 +31,6 @@ class _Waiting:
     """Queries of one request; they share a batch, so that one index answers all of them."""
 
     queries: Sequence[str]
-    langs: Sequence[str | None]
     config: SearchConfig
     answer: asyncio.Future[Answers]
 
@@ -39,7 +40,7 @@ class Batcher:
 
     Args:
         searcher: Called from one thread at a time.
-        most_waiting: Queries that may wait.
+        most_waiting: Queries that may wait; a request with more is let in where nobody waits.
         batch: Queries of a search; a request with more is a batch of its own.
         observe: Called with the number of queries of every batch.
     """
@@ -65,30 +66,28 @@ class Batcher:
         """Queries that wait for their turn."""
         return sum(len(item.queries) for item in self._queue if not item.answer.done())
 
-    async def search(
-        self, queries: Sequence[str], langs: Sequence[str | None], config: SearchConfig
-    ) -> Answers:
+    async def search(self, queries: Sequence[str], config: SearchConfig) -> Answers:
         """Return the passages of every query, best first.
 
         Args:
             queries: Of one request.
-            langs: Their languages, None where it is not known.
             config: How they are to be answered.
 
         Raises:
             OverloadedError: If too many queries wait already.
         """
-        if self.waiting + len(queries) > self._most_waiting:
+        waiting = self.waiting
+        if waiting and waiting + len(queries) > self._most_waiting:
             raise OverloadedError
         answer: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(queries, langs, config, answer))
+        self._queue.append(_Waiting(queries, config, answer))
         self._arrived.set()
         return await answer
 
-    async def refresh(self) -> bool:
-        """Refresh the searcher between two batches."""
+    async def between(self, work: Callable[[], T]) -> T:
+        """Do something else in the thread, between two batches."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._searcher.refresh)
+        return await loop.run_in_executor(self._thread, _sparing_the_loop, work)
 
     async def run(self) -> None:
         """Answer what comes in until cancelled."""
@@ -121,18 +120,15 @@ class Batcher:
 
     async def _answer(self, batch: Sequence[_Waiting]) -> None:
         queries = [query for item in batch for query in item.queries]
-        langs = [lang for item in batch for lang in item.langs]
         self._observe(len(queries))
-        loop = asyncio.get_running_loop()
         try:
-            answers = await loop.run_in_executor(
-                self._thread, self._searcher.search, queries, batch[0].config, langs
-            )
+            answers = await self.between(lambda: self._searcher.search(queries, batch[0].config))
         except Exception as error:
             if len(batch) > 1:
                 # One query may have spoilt it for all.
                 for item in batch:
-                    await self._answer([item])
+                    if not item.answer.done():
+                        await self._answer([item])
             elif not batch[0].answer.done():
                 batch[0].answer.set_exception(error)
             return
@@ -142,3 +138,16 @@ class Batcher:
             if not item.answer.done():
                 item.answer.set_result(answers[start:stop])
             start = stop
+
+
+def _sparing_the_loop(work: Callable[[], T]) -> T:
+    """Work, and turn what is no `Exception`, such as a panic of Rust code, into one.
+
+    Nobody who waits in the event loop catches it, so nobody would be answered any more.
+    """
+    try:
+        return work()
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"the search failed: {type(error).__name__}") from error

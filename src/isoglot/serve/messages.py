@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self
 
 from isoglot.config.search import MOST_RESULTS, Policy
-from isoglot.config.serve import MOST_COMPARED, QUERY_CHARACTERS
+from isoglot.config.serve import ALL_COMPARED, MOST_COMPARED, QUERY_CHARACTERS
 from isoglot.errors import ConfigError
 from isoglot.languages import normalize_language
 
@@ -69,6 +70,7 @@ QueryText = Annotated[
 ]
 Codes = Annotated[list[Code], Field(min_length=1, max_length=_MOST_LANGUAGES)]
 Count = Annotated[int, Field(ge=1, le=MOST_RESULTS)]
+Direction = Literal["ltr", "rtl", "auto"]
 
 
 class _Message(BaseModel):
@@ -144,6 +146,16 @@ class CompareRequest(_Wanted):
 
     queries: Annotated[list[TranslatedQuery], Field(min_length=1, max_length=MOST_COMPARED)]
 
+    @model_validator(mode="after")
+    def _limit_passages(self) -> Self:
+        passages = len(self.queries) * self.k
+        if passages > ALL_COMPARED:
+            raise ValueError(
+                f"{len(self.queries)} queries and k {self.k} are {passages:,} passages; allowed: "
+                f"{ALL_COMPARED:,}"
+            )
+        return self
+
 
 class LanguageFacts(_Message):
     """A language, for people who do not know its code."""
@@ -151,7 +163,7 @@ class LanguageFacts(_Message):
     language: Annotated[str, Field(examples=["ar"])]
     name: Annotated[str, Field(examples=["Arabic"])]
     """In English; the code where it is not known."""
-    direction: Literal["ltr", "rtl"]
+    direction: Direction
 
 
 class Result(_Message):
@@ -162,8 +174,8 @@ class Result(_Message):
     language: str
     name: str
     """Of the language, in English."""
-    direction: Literal["ltr", "rtl"]
-    """In which the language is written."""
+    direction: Direction
+    """In which the language is written; ``auto``, as in HTML, where the language is not known."""
     text: str
     """Empty if the index keeps no texts."""
     score: float | None
@@ -244,6 +256,8 @@ class Limits(_Message):
     results: int = MOST_RESULTS
     query_characters: int = QUERY_CHARACTERS
     compared: int = MOST_COMPARED
+    compared_results: int = ALL_COMPARED
+    """Of all queries of a comparison together."""
 
 
 class IndexAnswer(_Message):
@@ -260,7 +274,7 @@ class IndexAnswer(_Message):
     default_policy: Policy
     limits: Limits
     generation: int
-    """Counts from 1 up whenever a changed index was opened."""
+    """Counts from 1 up whenever the index was found changed."""
     version: str
     """Of isoglot."""
 

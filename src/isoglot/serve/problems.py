@@ -118,7 +118,8 @@ def add_handlers(app: FastAPI) -> None:
         faults = error.errors()
         if any(fault["type"] == "json_invalid" for fault in faults):
             return problem_response(400)
-        if any(tuple(fault["loc"]) == ("body",) for fault in faults):
+        whole = [fault for fault in faults if tuple(fault["loc"]) == ("body",)]
+        if any(fault["type"] != "value_error" for fault in whole):
             return problem_response(400, "the body is not a JSON object")
         return problem_response(422, _describe(faults))
 

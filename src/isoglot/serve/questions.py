@@ -56,7 +56,7 @@ def _questions(path: Path) -> Iterator[Question]:
 
 def _lines(path: Path) -> Iterable[tuple[int, str]]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except FileNotFoundError:
         raise DataError(f"{path}: no such file with questions") from None
     except (OSError, UnicodeDecodeError) as error:

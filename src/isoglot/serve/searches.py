@@ -52,18 +52,12 @@ class Searches(Protocol):
         """Whether rankings can be fused with BM25's."""
         ...
 
-    def search(
-        self,
-        queries: Sequence[str],
-        config: SearchConfig,
-        query_langs: Sequence[str | None] | None = None,
-    ) -> Sequence[Sequence[Found]]:
+    def search(self, queries: Sequence[str], config: SearchConfig) -> Sequence[Sequence[Found]]:
         """Return the passages of every query, best first.
 
         Args:
             queries: Any number.
             config: How many passages, in which languages, by which policy.
-            query_langs: Languages of the queries where they are known.
         """
         ...
 

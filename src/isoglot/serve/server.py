@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -29,6 +30,8 @@ KEY_VARIABLE = "ISOGLOT_API_KEY"
 LEAST_KEY = 16
 """Characters of an API key."""
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+_HOST_NAME = re.compile(r"[\w.-]+|[0-9a-fA-F.]*(:[0-9a-fA-F.]*){2,}")
+"""A name, or an address of IPv4 or IPv6."""
 _STOP_S = 10
 """Seconds that answers under way get when the service is stopped."""
 
@@ -61,17 +64,24 @@ def host_names(config: ServeConfig, key: str | None) -> list[str] | None:
     """Return the host names to answer to, None for any.
 
     Raises:
-        ConfigError: If other machines could ask, without a key and without having been let in.
+        ConfigError: If other machines could ask, without a key and without having been let in, or
+            a name cannot be one.
     """
-    if _is_loopback(config.host):
-        names = [*_LOOPBACK_NAMES, config.host, *config.allowed_hosts]
-        return None if key else list(dict.fromkeys(names))
-    if key is None and not config.no_key:
+    for name in config.allowed_hosts:
+        if not _HOST_NAME.fullmatch(name):
+            raise ConfigError(
+                f"--allow-host {name!r} is no host name; give the name alone, without http:// and "
+                "port, such as search.example"
+            )
+    is_private = _is_loopback(config.host)
+    if not is_private and key is None and not config.no_key:
         raise ConfigError(
             f"--host {config.host} lets other machines in; set an API key in {KEY_VARIABLE} or "
             "--api-key-file, or give --no-key to let in everybody"
         )
-    return list(config.allowed_hosts) or None
+    if not config.allowed_hosts and (key or not is_private):
+        return None
+    return list(dict.fromkeys([*_LOOPBACK_NAMES, config.host, *config.allowed_hosts]))
 
 
 def bind(config: ServeConfig) -> tuple[socket.socket, str]:

@@ -7,11 +7,11 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from isoglot.config.search import SearchConfig
 from isoglot.config.serve import ServeConfig
-from isoglot.errors import IsoglotError
+from isoglot.errors import ArtifactError, IsoglotError
 from isoglot.serve.batching import Batcher, OverloadedError
 from isoglot.serve.messages import CompareRequest, Question, SearchRequest
 from isoglot.serve.metrics import Metrics
@@ -49,7 +49,8 @@ class Service:
             batch=config.batch,
             observe=self.metrics.batched,
         )
-        self._opened()
+        self.sizes: Mapping[str, int] = {}
+        self._opened(searcher.sizes)
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
@@ -86,11 +87,18 @@ class Service:
         self._check_languages("languages", request.languages or ())
         if isinstance(request.quota, dict):
             self._check_languages("quota", tuple(request.quota))
+            left_out = set(request.quota).difference(request.languages or self.sizes)
+            if left_out:
+                raise ProblemError(
+                    422,
+                    f"quota: languages does not have {', '.join(sorted(left_out))}",
+                    "name the same languages in both, or leave languages out",
+                )
         wanted = request.model_dump(include=set(SearchConfig.model_fields), exclude_none=True)
         return SearchConfig(**{**wanted, "policy": policy})
 
     async def find(
-        self, queries: Sequence[str], langs: Sequence[str | None], config: SearchConfig
+        self, queries: Sequence[str], config: SearchConfig
     ) -> tuple[Sequence[Sequence[Found]], float]:
         """Return the passages of every query, and the seconds it took.
 
@@ -100,14 +108,20 @@ class Service:
         if self.config.log_queries:
             for query in queries:
                 LOG.info("query %s %s", config.policy, json.dumps(query))
+        if not self.sizes:
+            return [[] for _ in queries], 0.0
         started = time.perf_counter()
         try:
             answers = await asyncio.wait_for(
-                self.batcher.search(queries, langs, config), self.config.answer_s
+                self.batcher.search(queries, config), self.config.answer_s
             )
         except OverloadedError:
             self.metrics.failed("overloaded")
             raise ProblemError(503, "too many queries wait for their turn") from None
+        except ArtifactError as error:
+            LOG.warning("the index cannot be read: %s", error)
+            self.metrics.failed("index")
+            raise ProblemError(503, "the index cannot be read now") from None
         except IsoglotError as error:
             # Such as a language that is gone since the request was checked. The message may hold
             # the query, which is not for the log.
@@ -127,12 +141,11 @@ class Service:
         while True:
             await asyncio.sleep(self.config.refresh_s)
             try:
-                if await self.batcher.refresh():
+                newer, sizes = await self.batcher.between(self._look)
+                if newer or sizes != self.sizes:
                     self.generation += 1
-                    self._opened()
-                    LOG.info(
-                        "a newer index is open: %d passages", sum(self.searcher.sizes.values())
-                    )
+                    self._opened(sizes)
+                    LOG.info("the index has changed: %d passages", sum(sizes.values()))
                 failing = False
             except Exception as error:
                 # The index that is open goes on serving; say so once, not every second.
@@ -141,16 +154,21 @@ class Service:
                 self.metrics.failed("refresh")
                 failing = True
 
-    def _opened(self) -> None:
-        self.metrics.opened(self.searcher.sizes, self.generation)
+    def _look(self) -> tuple[bool, Mapping[str, int]]:
+        """Look for a newer index, and count its passages; both may take their time."""
+        return self.searcher.refresh(), dict(self.searcher.sizes)
+
+    def _opened(self, sizes: Mapping[str, int]) -> None:
+        self.sizes = dict(sizes)
+        self.metrics.opened(self.sizes, self.generation)
 
     def _check_languages(self, field: str, wanted: Sequence[str]) -> None:
-        missing = [lang for lang in wanted if lang not in self.searcher.sizes]
+        missing = [lang for lang in wanted if lang not in self.sizes]
         if missing:
             raise ProblemError(
                 422,
                 f"{field}: the index has no passages in {', '.join(missing[:5])}",
-                f"allowed: {', '.join(self.searcher.sizes)}",
+                f"allowed: {', '.join(self.sizes)}",
             )
 
 

@@ -200,8 +200,11 @@ function askForKey(again) {
   byId("key-error").textContent = again ? "That key was not accepted." : "";
   asking ??= new Promise((resolve) => {
     const form = byId("key-form");
-    dialog.addEventListener("cancel", (event) => event.preventDefault()); // without a key there is nothing to see
+    // Without a key there is nothing to see; and a browser lets a page refuse to close a dialog only once.
+    const reopen = () => dialog.open || dialog.showModal();
+    dialog.addEventListener("close", reopen);
     form.addEventListener("submit", () => {
+      dialog.removeEventListener("close", reopen);
       setKey(byId("key").value.trim());
       byId("key").value = "";
       asking = null;
