@@ -30,8 +30,9 @@ from isoglot.retrieval.sources import LanguageSource, open_sources
 
 CASES: tuple[tuple[IndexKind, int], ...] = (
     ("flat", 50_000),
-    ("flat", 250_000),
     ("hnsw", 50_000),
+    ("ivf-pq", 50_000),
+    ("flat", 250_000),
     ("hnsw", 250_000),
     ("ivf-pq", 250_000),
     ("ivf-pq", 1_000_000),

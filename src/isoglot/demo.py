@@ -33,8 +33,8 @@ _NEXT = """
 Next:
   isoglot train configs/train.yaml -o runs/mine             on data of your own (docs/data.md)
   isoglot evaluate -m mini -b xquad-r -o runs/mini-xquad-r  on XQuAD-R, downloaded
-  isoglot index passages.jsonl -m mini -o runs/index        passages of your own (docs/search.md), and
-  isoglot serve runs/index                                  a page to search them in every language
+  isoglot index passages.jsonl -m mini -o runs/index        passages of your own (docs/search.md)
+  isoglot serve runs/index                                  a page to search them, in any language
   isoglot demo -l {other}                                      search in another language, or with
                                                             a question of your own: -q "..." """
 

@@ -25,6 +25,7 @@ _NAMES = dict(
         "ru Russian|rw Kinyarwanda|sd Sindhi|si Sinhala|sk Slovak|sl Slovenian|sn Shona|so Somali|"
         "sq Albanian|sr Serbian|st Sotho|su Sundanese|sv Swedish|sw Swahili|ta Tamil|te Telugu|"
         "tg Tajik|th Thai|ti Tigrinya|tl Tagalog|tr Turkish|tw Twi|ug Uyghur|uk Ukrainian|ur Urdu|"
+        "und Unknown|"
         "uz Uzbek|vi Vietnamese|wo Wolof|xh Xhosa|yi Yiddish|yo Yoruba|zh Chinese|zu Zulu"
     ).split("|")
 )
