@@ -16,6 +16,7 @@ from isoglot.config.schema import ModelConfig, TrainConfig
 from isoglot.data.groups import read_groups, write_groups
 from isoglot.data.mini import load_mini_groups
 from isoglot.encoding.encode import encode_texts
+from isoglot.encoding.sentence_encoder import SentenceEncoder
 from isoglot.errors import ArtifactError, ConfigError, DataError, ModelError
 from isoglot.pipeline import mining as pipeline
 from isoglot.pipeline.mined_groups import with_negatives
@@ -174,15 +175,13 @@ def test_every_different_text_is_encoded_once_with_the_prompt_of_its_role(
     path = tmp_path / "groups.jsonl"
     write_groups(path, repeated)
     seen = []
-    for name in ("encode_query", "encode_document"):
-        encode = getattr(SentenceTransformer, name)
-        monkeypatch.setattr(
-            SentenceTransformer,
-            name,
-            lambda self, texts, _name=name, _encode=encode, **options: (
-                seen.extend((_name, text) for text in texts) or _encode(self, texts, **options)
-            ),
-        )
+    encode = SentenceEncoder.encode
+
+    def watched(self, texts, role, **options):
+        seen.extend((role, text) for text in texts)
+        return encode(self, texts, role, **options)
+
+    monkeypatch.setattr(SentenceEncoder, "encode", watched)
     run_mining(
         config_of(checkpoints, path, development={"groups": 0}),
         ModelConfig(name=str(checkpoints["e5"])),
@@ -190,8 +189,8 @@ def test_every_different_text_is_encoded_once_with_the_prompt_of_its_role(
         tmp_path / "mined.jsonl",
         show_progress=False,
     )
-    expected = [("encode_query", f"q {i}") for i in range(7)]
-    expected += [("encode_document", text) for text in (*(f"p {i}" for i in range(7)), "Seite")]
+    expected = [("query", f"q {i}") for i in range(7)]
+    expected += [("passage", text) for text in (*(f"p {i}" for i in range(7)), "Seite")]
     assert sorted(seen) == sorted(expected)
 
 
@@ -427,14 +426,15 @@ def test_a_model_that_is_not_there_and_one_that_is_not_ranked_by(checkpoints, gr
 
 
 def test_an_encoder_that_gives_nan_is_told_with_the_text(checkpoints, groups, mine, monkeypatch):
-    encode = SentenceTransformer.encode_document
+    encode = SentenceEncoder.encode
 
-    def broken(self, texts, **options):
-        vectors = encode(self, texts, **options)
-        vectors[0] = np.nan
+    def broken(self, texts, role, **options):
+        vectors = encode(self, texts, role, **options)
+        if role == "passage":
+            vectors[0] = np.nan
         return vectors
 
-    monkeypatch.setattr(SentenceTransformer, "encode_document", broken)
+    monkeypatch.setattr(SentenceEncoder, "encode", broken)
     with pytest.raises(DataError, match=r"passage '.{20,60}': its embedding holds NaN"):
         mine(config_of(checkpoints, groups))
 

@@ -238,7 +238,7 @@ def test_the_splits_share_no_text(read, looked_for, splits):
     assert report.leaks == []
 
 
-@pytest.mark.parametrize("name", ["xquad-r", "miracl-mini"])
+@pytest.mark.parametrize("name", ["xquad-r", pytest.param("miracl-mini", marks=pytest.mark.slow)])
 def test_it_holds_no_text_of_a_benchmark(name, groups, shared_data):
     if not (shared_data / name).is_dir():
         pytest.skip(f"no {name} in {shared_data}")

@@ -121,7 +121,7 @@ def slow(*values):
     ("name", "processes", "faults"),
     [
         # The second kill comes one step after the first, the last checkpoint being that of step 4.
-        ("xlm-r, everything", 1, [AtStep(5), AtStep(2)]),
+        slow("xlm-r, everything", 1, [AtStep(5), AtStep(2)]),
         ("static, everything", 2, [AtStep(5, rank=1)]),
         slow("static", 1, [AtStep(1), AtStep(2), AtStep(3), AtStep(3), AtStep(2)]),
         slow("xlm-r", 2, [AtStep(5, rank=0), AtStep(2, rank=1)]),

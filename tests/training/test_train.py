@@ -278,6 +278,7 @@ def test_a_half_written_checkpoint_is_passed_over(checkpoints, groups, tmp_path,
     assert_same_bits(whole, run_training(config, tmp_path / "parts"))
 
 
+@pytest.mark.slow
 def test_a_log_line_that_an_interruption_falls_into_is_the_same(
     checkpoints, groups, tmp_path, stop_after
 ):
@@ -401,7 +402,7 @@ def test_a_large_batch_in_small_parts_trains_the_same_encoder(checkpoints, group
     assert np.allclose(*vectors, atol=1e-5)
 
 
-@pytest.mark.parametrize("layout", ["xlm-r", "labse"])
+@pytest.mark.parametrize("layout", ["xlm-r", pytest.param("labse", marks=pytest.mark.slow)])
 def test_an_adapter_is_trained_resumed_exactly_and_merged(
     checkpoints, groups, tmp_path, stop_after, layout
 ):
