@@ -102,7 +102,7 @@ def test_the_queries_of_a_comparison_are_searched_together(client, library):
 
 
 def test_the_index_is_described(client):
-    answer = client(encoder="/work/models/my-encoder/").get("/index").json()
+    answer = client(encoder="/models/my-encoder/").get("/index").json()
     assert answer["languages"][0] == {
         "language": "ar",
         "name": "Arabic",
