@@ -17,7 +17,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "isoglot"
 # above it, never from the lines below.
 LAYERS = [
     {"records", "errors", "__init__"},
-    {"languages", "artifacts", "progress"},
+    {"languages", "artifacts", "machine", "progress"},
     {"config"},
     {"data"},
     {"batches"},

@@ -6,10 +6,11 @@ import numpy as np
 
 from isoglot.config.index import IndexConfig
 from isoglot.data.corpus import store_passages
+from isoglot.encoding.manifest import CORPUS
 from isoglot.encoding.shards import Origin, ShardWriter, hash_inputs
 from isoglot.records import Passage
 from isoglot.retrieval.changes import add_passages
-from isoglot.retrieval.sources import CORPUS, open_sources
+from isoglot.retrieval.sources import open_sources
 
 DIM = 16
 

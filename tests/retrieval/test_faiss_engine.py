@@ -225,7 +225,7 @@ def test_vectors_that_cannot_be_scored_are_refused_and_the_index_stays(tmp_path)
     broken = write_embeddings(
         tmp_path / "f", passages("en", 3), vectors=lambda texts: vectors_of(texts) * np.nan
     )
-    with pytest.raises(DataError, match="holds NaN, infinity or huge values"):
+    with pytest.raises(DataError, match=r"passage 'en-0': .*holds NaN, infinity or huge values"):
         index(root, broken)
     assert FaissEngine.open(root).sizes == {"sw": 3}
 

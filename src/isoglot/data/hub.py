@@ -15,7 +15,7 @@ from isoglot.data.files import ask_language, check_text, check_texts
 from isoglot.errors import DataError, DownloadError, did_you_mean
 from isoglot.records import Group
 
-__all__ = ["HubColumns", "load_rows", "read_hub"]
+__all__ = ["HubColumns", "is_saved", "load_rows", "read_hub"]
 
 _FILE_FORMATS = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv"}
 
@@ -76,7 +76,7 @@ def load_rows(name: str, split: str, revision: str | None) -> Any:  # noqa: ANN4
 
     path = Path(name)
     try:
-        if path.is_dir() and _is_saved(path):
+        if path.is_dir() and is_saved(path):
             return _pick_split(datasets.load_from_disk(name), split)
         if path.is_file():
             files = {split.partition("[")[0]: name}  # a split may be a slice: train[:1000]
@@ -92,7 +92,7 @@ def load_rows(name: str, split: str, revision: str | None) -> Any:  # noqa: ANN4
         ) from error
 
 
-def _is_saved(folder: Path) -> bool:
+def is_saved(folder: Path) -> bool:
     """Say whether ``datasets`` wrote the folder with ``save_to_disk``."""
     return (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()
 

@@ -14,6 +14,7 @@ from isoglot.artifacts import file_sha256, read_json, write_json
 from isoglot.errors import ArtifactError
 
 __all__ = [
+    "CORPUS",
     "MANIFEST",
     "Contents",
     "Kind",
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
+CORPUS = "corpus"
+"""Folder of the passages that were encoded, where they are kept beside their vectors."""
 _FORMAT = "isoglot embeddings 1"
 
 Kind = Literal["queries", "passages"]

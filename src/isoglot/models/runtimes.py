@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isoglot.errors import ArtifactError, ConfigError, ModelError
+from isoglot.machine import cores
 from isoglot.models.onnx import GraphRun, import_onnxruntime
 
 __all__ = ["open_openvino", "write_int8"]
@@ -45,7 +45,8 @@ def open_openvino(
     settings = {
         "PERFORMANCE_HINT": "LATENCY",  # all threads work on one batch
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
-        "INFERENCE_NUM_THREADS": threads or _cores(),
+        # By itself OpenVINO counts two threads as one.
+        "INFERENCE_NUM_THREADS": threads or cores(),
     }
     try:
         request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
@@ -59,11 +60,6 @@ def open_openvino(
         return vectors.copy()
 
     return run
-
-
-def _cores() -> int:
-    """Return the cores that this process may use; by itself OpenVINO counts two threads as one."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def write_int8(graph: Path, target: Path) -> None:

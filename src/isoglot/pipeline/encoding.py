@@ -25,6 +25,7 @@ from isoglot.config.encoding import EncodingConfig
 from isoglot.config.schema import ModelConfig
 from isoglot.data.corpus import StoredPassages
 from isoglot.data.passages import PassageOptions, corpus_key, store_corpus
+from isoglot.encoding.manifest import CORPUS, MANIFEST, read_manifest
 from isoglot.errors import ArtifactError, ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ __all__ = ["ENGINES", "Encoded", "Engine", "run_encoding"]
 Engine = Literal["local", "ray"]
 ENGINES: tuple[Engine, ...] = ("local", "ray")
 
-_CORPUS = "corpus"
 _CORPUS_RECORD = "passages.json"
 _NOT_DATA = ("options", "detector", "named")
 """What passages depend on besides the content of files."""
@@ -107,7 +107,7 @@ def run_encoding(
         del encoder  # workers have their own
         encode_corpus_ray(
             model,
-            output / _CORPUS,
+            output / CORPUS,
             output,
             settings,
             origin=origin,
@@ -133,10 +133,8 @@ def _refuse_other_contents(output: Path, key: dict[str, str], source: str) -> No
 
     The store would write another corpus over the one there, under the vectors of that.
     """
-    from isoglot.encoding.shards import MANIFEST
-
     refuse_other_results(output, MANIFEST, overwrite=True)
-    record = output / _CORPUS / _CORPUS_RECORD
+    record = output / CORPUS / _CORPUS_RECORD
     if not record.is_file():
         if (output / MANIFEST).is_file():
             raise ArtifactError(
@@ -186,7 +184,7 @@ def _finished(output: Path, settings: EncodingConfig) -> Encoded | None:
         return None
     try:
         open_shards(output, verify=settings.verify)
-        stored = open_passages(output / _CORPUS)
+        stored = open_passages(output / CORPUS)
     except ArtifactError:
         return None  # what is damaged is made again, with a message
     return Encoded(output, stored.sizes, len(stored), _origin_of(output))
@@ -205,7 +203,7 @@ def _store(
     report: Callable[[str], object],
     show_progress: bool,
 ) -> StoredPassages:
-    stored, languages = store_corpus(source, output / _CORPUS, options, show_progress=show_progress)
+    stored, languages = store_corpus(source, output / CORPUS, options, show_progress=show_progress)
     for line in languages.lines():
         report(line)
     if not len(stored):
@@ -214,8 +212,6 @@ def _store(
 
 
 def _count_there(output: Path) -> int:
-    from isoglot.encoding.manifest import MANIFEST, read_manifest
-
     if not (output / MANIFEST).is_file():
         return 0
     langs = read_manifest(output)[1]["passages"].values()

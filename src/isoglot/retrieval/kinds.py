@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,6 @@ __all__ = [
     "choose_kind",
     "comparing_all_is_cheaper",
     "compute_in_one_thread",
-    "cores",
     "explain_kind",
     "import_faiss",
     "new_index",
@@ -171,13 +169,6 @@ def search_all(
         params = faiss.SearchParametersIVF(nprobe=index.nlist, sel=selector)
     scores, rows = index.search(queries, k, params=params)
     return scores, rows
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def compute_in_one_thread() -> None:

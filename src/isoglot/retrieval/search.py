@@ -14,10 +14,11 @@ from isoglot.config.search import SearchConfig
 from isoglot.encoding.shards import Origin
 from isoglot.errors import ConfigError, DataError, did_you_mean
 from isoglot.evaluation.vectors import prepare_vectors
+from isoglot.machine import cores
 from isoglot.retrieval.calibration import Moments
 from isoglot.retrieval.engine import Candidates, Engine
 from isoglot.retrieval.fusion import DEPTH, Heads, fuse, unite
-from isoglot.retrieval.kinds import compute_in_one_thread, cores
+from isoglot.retrieval.kinds import compute_in_one_thread
 from isoglot.retrieval.policies import Merged, Pool, merge
 
 __all__ = ["Hit", "QueryEncoder", "Searcher"]

@@ -15,16 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoglot.data.corpus import StoredPassages, open_passages
+from isoglot.encoding.manifest import CORPUS
 from isoglot.encoding.shards import EmbeddingShards, Origin, Shard, open_shards
 from isoglot.errors import ArtifactError, DataError
 from isoglot.evaluation.vectors import prepare_rows
 from isoglot.records import Passage
 from isoglot.retrieval.segments import Segment
 
-__all__ = ["CORPUS", "LanguageSource", "MergedSource", "SegmentSource", "open_sources"]
-
-CORPUS = "corpus"
-"""Folder of the passages, within one of embeddings."""
+__all__ = ["LanguageSource", "MergedSource", "SegmentSource", "open_sources"]
 
 
 class SegmentSource(Protocol):
@@ -100,7 +98,9 @@ class LanguageSource:
         """
         parts = zip(self._arrays, _split(rows, self._starts), strict=True)
         raw = np.concatenate([array[here] for array, here in parts if len(here)])
-        return prepare_rows(raw, lambda row: f"{row} in {self.lang}", "passage", self._similarity)
+        return prepare_rows(
+            raw, lambda row: self._stored[int(rows[row])].doc_id, "passage", self._similarity
+        )
 
 
 class MergedSource:

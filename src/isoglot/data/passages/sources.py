@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from isoglot.data.files import language_of_name, list_folder
+from isoglot.data.hub import is_saved
 from isoglot.errors import DataError
 
 __all__ = ["FORMATS", "SourceFile", "find_files", "format_of", "is_dataset"]
@@ -52,7 +53,7 @@ def is_dataset(source: str) -> bool:
     """
     path = Path(source)
     if source and path.is_dir():
-        return any((path / name).is_file() for name in ("state.json", "dataset_dict.json"))
+        return is_saved(path)
     if source and path.exists():
         return False
     if _suffix(path) in FORMATS or not _HUB_NAME.fullmatch(source):

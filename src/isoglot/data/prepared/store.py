@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
 import shutil
 import unicodedata
 from collections import deque
@@ -44,6 +43,7 @@ from isoglot.data.prepared.reading import Piece, check_whole, cut_source, make_b
 from isoglot.data.prepared.sources import Identity, identify, refuse_changed
 from isoglot.data.prepared.views import Cells, Names
 from isoglot.errors import ArtifactError, ConfigError, DataError
+from isoglot.machine import cores
 from isoglot.progress import progress_bar
 
 __all__ = ["open_table", "prepare_table"]
@@ -92,7 +92,7 @@ def prepare_table(
             if not is_complete(folder):  # another process may have prepared it meanwhile
                 _drop_blocks_of_others(folder / "blocks", found)
                 try:
-                    counts = _prepare(folder, sources, left_out, jobs or _cores())
+                    counts = _prepare(folder, sources, left_out, jobs or cores())
                     refuse_changed(found)
                 except (ConfigError, DataError):  # mended data have a folder of their own
                     shutil.rmtree(folder, ignore_errors=True)
@@ -125,10 +125,6 @@ def _drop_blocks_of_others(blocks: Path, found: Mapping[str, Identity]) -> None:
     if not record.is_file() or read_json(record) != stamps:
         shutil.rmtree(blocks, ignore_errors=True)
         write_json(record, stamps)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _prepare(
