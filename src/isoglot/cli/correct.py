@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isoglot.cli.options import Output, Overrides, tell
+from isoglot.cli.options import Output, Overrides, given, tell
 
 if TYPE_CHECKING:
     from isoglot.config.correction import CorrectConfig
@@ -55,13 +55,12 @@ def correct(
         "languages": languages.replace(",", " ").split() if languages is not None else None,
         "data": [_source(path) for path in data] if data else None,
     }
-    given = {key: value for key, value in options.items() if value is not None}
-    resolved = _load(config, overrides or (), model, given)
+    resolved = _load(config, overrides or (), model, given(options))
     typer.echo(f"model: {run_correction(resolved, output, tell)}")
 
 
 def _load(
-    path: Path | None, overrides: Sequence[str], model: str | None, given: Mapping[str, Any]
+    path: Path | None, overrides: Sequence[str], model: str | None, chosen: Mapping[str, Any]
 ) -> CorrectConfig:
     """Read the config and put the options in place of what it says.
 
@@ -76,10 +75,10 @@ def _load(
 
     if path is None and model is None:
         raise ConfigError("--model is missing; name an encoder, or give a config")
-    if path is None and "data" not in given:
+    if path is None and "data" not in chosen:
         raise ConfigError("--data is missing; name a file of parallel texts, or give a config")
     # JSON is YAML, so options take the way of --set; what is set comes after them.
-    options = [f"correction.{key}={json.dumps(value)}" for key, value in given.items()]
+    options = [f"correction.{key}={json.dumps(value)}" for key, value in chosen.items()]
     if model is not None:
         options.insert(0, f"model.name={json.dumps(model)}")
     return load_config(CorrectConfig, path, [*options, *overrides])

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isoglot.cli.options import Output, tell
+from isoglot.cli.options import (
+    MaxTokens,
+    Output,
+    PassagePrompt,
+    Pooling,
+    QueryPrompt,
+    Revision,
+    given,
+    tell,
+)
 
 if TYPE_CHECKING:
-    from isoglot.data.passages import PassageOptions
     from isoglot.pipeline.encoding import Encoded
 
 __all__ = ["encode"]
@@ -75,18 +83,17 @@ def encode(
     mix_precisions: Annotated[
         bool, typer.Option("--mix-precisions", help="Add to vectors of another precision.")
     ] = False,
-    revision: Annotated[str | None, typer.Option(help="Hub commit or tag of the model.")] = None,
-    pooling: Annotated[
-        str | None, typer.Option(help="mean or cls, for a model without pooling.")
-    ] = None,
-    query_prompt: Annotated[str | None, typer.Option(help="Put before every query.")] = None,
-    passage_prompt: Annotated[str | None, typer.Option(help="Put before every passage.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Cut longer texts.")] = None,
+    revision: Revision = None,
+    pooling: Pooling = None,
+    query_prompt: QueryPrompt = None,
+    passage_prompt: PassagePrompt = None,
+    max_tokens: MaxTokens = None,
 ) -> None:
     """Encode a corpus for isoglot index; the same command again goes on where it stopped."""
     from isoglot.config.encoding import EncodingConfig
     from isoglot.config.loading import parse_config
     from isoglot.config.schema import ModelConfig
+    from isoglot.data.passages import PassageOptions
     from isoglot.pipeline.encoding import run_encoding
 
     encoder = {
@@ -118,22 +125,16 @@ def encode(
     }
     flags = {"verify": verify, "mix_precisions": mix_precisions}
     encoded = run_encoding(
-        parse_config(ModelConfig, _given(encoder), where="encode"),
+        parse_config(ModelConfig, given(encoder), where="encode"),
         corpus,
         output,
-        parse_config(EncodingConfig, {**_given(settings), **flags}, where="encode"),
-        _options(_given(reading), detect, check_languages),
+        parse_config(EncodingConfig, {**given(settings), **flags}, where="encode"),
+        PassageOptions(**given(reading), detect=detect, check=check_languages),
         tell,
         engine=engine,  # type: ignore[arg-type]  # checked there
         address=address,
     )
     _show(encoded)
-
-
-def _options(given: dict[str, Any], detect: bool, check: bool) -> PassageOptions:
-    from isoglot.data.passages import PassageOptions
-
-    return PassageOptions(**given, detect=detect, check=check)
 
 
 def _show(encoded: Encoded) -> None:
@@ -145,8 +146,3 @@ def _show(encoded: Encoded) -> None:
         f"{origin.dim} dimensions, {origin.dtype}, computed in {origin.precision}"
     )
     typer.echo(f"embeddings: {encoded.folder}")
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what was not given, so that the config's defaults hold."""
-    return {key: value for key, value in values.items() if value is not None}

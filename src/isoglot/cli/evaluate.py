@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isoglot.cli.options import Output
+from isoglot.cli.options import (
+    MaxTokens,
+    Output,
+    PassagePrompt,
+    Pooling,
+    QueryPrompt,
+    Revision,
+    given,
+)
 
 if TYPE_CHECKING:
     from isoglot.config.schema import ModelConfig
@@ -81,13 +89,11 @@ def evaluate(
     shard_size: Annotated[
         int | None, typer.Option(min=1, help="Texts per file of embeddings: 100,000.")
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="Hub commit or tag of the model.")] = None,
-    pooling: Annotated[
-        str | None, typer.Option(help="mean or cls, for a model without pooling.")
-    ] = None,
-    query_prompt: Annotated[str | None, typer.Option(help="Put before every query.")] = None,
-    passage_prompt: Annotated[str | None, typer.Option(help="Put before every passage.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Cut longer texts.")] = None,
+    revision: Revision = None,
+    pooling: Pooling = None,
+    query_prompt: QueryPrompt = None,
+    passage_prompt: PassagePrompt = None,
+    max_tokens: MaxTokens = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Texts encoded at a time.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a complete result.")] = False,
 ) -> None:
@@ -128,10 +134,10 @@ def evaluate(
         "shard_size": shard_size,
     }
     evaluation = run_evaluation(
-        _model(_given(encoder)),
-        parse_config(EvaluationConfig, _given(wanted), where="evaluate"),
+        _model(given(encoder)),
+        parse_config(EvaluationConfig, given(wanted), where="evaluate"),
         output,
-        scores=parse_config(ScoresConfig, _given(source), where="evaluate"),
+        scores=parse_config(ScoresConfig, given(source), where="evaluate"),
         batch_size=batch_size,
         overwrite=overwrite,
     )
@@ -194,8 +200,3 @@ def _subsets(texts: list[str]) -> dict[str, list[str]]:
             raise ConfigError(f"--subset {text}: the name {name.strip()!r} is given twice")
         subsets[name.strip()] = langs
     return subsets
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what was not given, so that the config's defaults hold."""
-    return {key: value for key, value in values.items() if value is not None}

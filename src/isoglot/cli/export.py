@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from isoglot.cli.options import Output
+from isoglot.cli.options import (
+    MaxTokens,
+    Output,
+    PassagePrompt,
+    Pooling,
+    QueryPrompt,
+    Revision,
+    given,
+)
 
 __all__ = ["export"]
 
@@ -17,13 +25,11 @@ def export(
     ],
     output: Output,
     form: Annotated[str, typer.Option("--format", help="onnx: float32.")] = "onnx",
-    revision: Annotated[str | None, typer.Option(help="Hub commit or tag of the model.")] = None,
-    pooling: Annotated[
-        str | None, typer.Option(help="mean or cls, for a model without pooling.")
-    ] = None,
-    query_prompt: Annotated[str | None, typer.Option(help="Put before every query.")] = None,
-    passage_prompt: Annotated[str | None, typer.Option(help="Put before every passage.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Cut longer texts.")] = None,
+    revision: Revision = None,
+    pooling: Pooling = None,
+    query_prompt: QueryPrompt = None,
+    passage_prompt: PassagePrompt = None,
+    max_tokens: MaxTokens = None,
 ) -> None:
     """Write an encoder as an ONNX graph, and check that its vectors are the same."""
     from isoglot.config.loading import parse_config
@@ -38,8 +44,7 @@ def export(
         "passage_prompt": passage_prompt,
         "max_tokens": max_tokens,
     }
-    given = {key: value for key, value in options.items() if value is not None}
-    exported = export_encoder(parse_config(ModelConfig, given), output, form)
+    exported = export_encoder(parse_config(ModelConfig, given(options)), output, form)
     typer.echo(
         f"encoder: {exported.folder} ({exported.dim} dimensions, {exported.size / 1e6:.1f} MB, "
         f"vectors differ by at most {exported.difference:.0e} of their length)"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isoglot.cli.options import tell
+from isoglot.cli.options import given, tell
 
 if TYPE_CHECKING:
     from isoglot.retrieval.changes import Changed
@@ -69,18 +69,18 @@ def index(
 
     _check(source, delete, compact)
     wanted = {"kind": kind, "words": words, "segment_rows": segment_rows, "threads": threads}
-    given = {key: value for key, value in wanted.items() if value is not None}
+    chosen = given(wanted)
     _refuse_idle(
         {
             "--delete": delete is not None,
             "--compact": compact,
             "--add": add,
             "--model": model is not None,
-            **{f"--{name.replace('_', '-')}": name in given for name in wanted},
+            **{f"--{name.replace('_', '-')}": name in chosen for name in wanted},
             "an index in Milvus": is_milvus(output),
         }
     )
-    config = parse_config(IndexConfig, given, where="index")
+    config = parse_config(IndexConfig, chosen, where="index")
     if source is not None and model is not None:
         changed = index_corpus(ModelConfig(name=model), source, output, config, tell, add=add)
     elif source is not None:
@@ -104,7 +104,7 @@ def _check(source: str | None, delete: Path | None, compact: bool) -> None:
         raise ConfigError("give one of: what to index, --delete FILE, --compact")
 
 
-def _refuse_idle(given: Mapping[str, bool]) -> None:
+def _refuse_idle(named: Mapping[str, bool]) -> None:
     """Refuse options that would do nothing.
 
     Raises:
@@ -114,7 +114,7 @@ def _refuse_idle(given: Mapping[str, bool]) -> None:
 
     for what, idle in _IDLE.items():
         for option in idle:
-            if given[what] and given[option]:
+            if named[what] and named[option]:
                 raise ConfigError(f"{option} does nothing with {what}; leave it out")
 
 

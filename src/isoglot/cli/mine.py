@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isoglot.cli.options import ConfigPath, Overrides, tell
+from isoglot.cli.options import ConfigPath, Overrides, given, tell
 
 if TYPE_CHECKING:
     from isoglot.config.schema import AlignConfig, TrainConfig
@@ -68,8 +68,9 @@ def mine(
         "batch_size": batch_size,
         "memory_mb": memory_mb,
     }
-    given = {key: value for key, value in options.items() if value is not None}
-    mining = parse_config(MiningConfig, {**given, "keep_listed": keep_listed}, where="mine")
+    mining = parse_config(
+        MiningConfig, {**given(options), "keep_listed": keep_listed}, where="mine"
+    )
     resolved = _load(config, overrides or ())
     written = run_mining(
         resolved, ModelConfig(name=model), mining, output, overwrite=overwrite, report=tell

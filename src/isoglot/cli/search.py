@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from isoglot.cli.options import given
+
 if TYPE_CHECKING:
     from isoglot.config.search import SearchConfig
     from isoglot.retrieval.search import Hit, Searcher
@@ -71,8 +73,7 @@ def search(
         "languages": languages.split(",") if languages is not None else None,
         "words": words or None,
     }
-    given = {key: value for key, value in wanted.items() if value is not None}
-    config = parse_config(SearchConfig, given, where="search")
+    config = parse_config(SearchConfig, given(wanted), where="search")
     encoder = ModelConfig(name=model) if model is not None else None
     searcher = open_searcher(index, encoder, threads=threads)
     if queries is not None and output is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from isoglot.cli.options import tell
+from isoglot.cli.options import given, tell
 
 __all__ = ["serve"]
 
@@ -60,7 +60,7 @@ def serve(
     from isoglot.serve.questions import embedded_questions, read_questions
     from isoglot.serve.server import bind, host_names, read_key, run_server
 
-    given = {
+    options = {
         "host": host,
         "port": port,
         "no_key": no_key,
@@ -70,8 +70,7 @@ def serve(
         "most_waiting": most_waiting,
         "batch": batch,
     }
-    values = {name: value for name, value in given.items() if value is not None}
-    config = parse_config(ServeConfig, values, where="serve")
+    config = parse_config(ServeConfig, given(options), where="serve")
     key = read_key(api_key_file)
     hosts = host_names(config, key)
     offered = read_questions(questions) if questions else embedded_questions()
